@@ -1,0 +1,69 @@
+// Every size that two programs must agree on, each with its reason. Related limits are asserted together below.
+import assert from 'node:assert';
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/** The protocol versions this build speaks; each conversation's hello carries them. */
+export const PROTOCOL_VERSION_MIN = 1;
+export const PROTOCOL_VERSION_MAX = 1;
+
+/** Longest user or group id, in characters (all ASCII). */
+export const ID_LENGTH_MAX = 64;
+/** What file systems take for one name. */
+export const FILE_NAME_BYTES_MAX = 255;
+/** Enough for any passphrase; bounds the work of hashing. */
+export const PASSWORD_BYTES_MAX = 1024;
+/** Host names: RFC 1035 §2.3.4. */
+export const HOST_LENGTH_MAX = 253;
+
+/** Type names in a frame are short ASCII words. */
+export const FRAME_TYPE_BYTES_MAX = 24;
+/** Pieces of a file, so that a manifest stays small; the piece size grows for very large files. */
+export const PIECE_COUNT_MAX = 8_192;
+export const PIECE_SIZE_MIN = 64 * KiB;
+/** 8,192 pieces of 64 GiB: no file of today is larger than that. */
+export const PIECE_SIZE_MAX = 64 * 1024 * MiB;
+/** One SHA-1 and one SHA-256 a piece, and a little around them. */
+export const MANIFEST_BYTES_MAX = PIECE_COUNT_MAX * (20 + 32) + KiB;
+/** Content travels in blocks of at most this; 256 KiB measured best (1 MiB blocks stall, 16 KiB ones cost calls). */
+export const BLOCK_SIZE = 256 * KiB;
+
+/** A request or reply: large enough for a manifest and its envelope. */
+export const RPC_PAYLOAD_BYTES_MAX = MANIFEST_BYTES_MAX + 64 * KiB;
+/** A batch of log entries, or a chunk of a snapshot, between trackers. */
+export const RAFT_PAYLOAD_BYTES_MAX = 8 * MiB;
+/** A control message between peers: a full bitfield or a list of pieces fits. */
+export const PEER_PAYLOAD_BYTES_MAX = 64 * KiB;
+/** Nesting of decoded CBOR: our deepest message has 6 levels. */
+export const CBOR_DEPTH_MAX = 12;
+/** Items of one CBOR document: bounds the objects that a small hostile frame can make us build. */
+export const CBOR_ITEMS_MAX = 200_000;
+
+/** Requests that one connection may have unanswered; beyond it the reader pauses, so the sender feels it. */
+export const RPC_IN_FLIGHT_MAX = 1_024;
+/** Bytes that may wait unsent for one connection before its reader pauses too. */
+export const RPC_UNSENT_BYTES_MAX = 4 * MiB;
+/** Silence after which a connection is probed, and after which it is given up. */
+export const KEEP_ALIVE_MS = 5_000;
+export const KEEP_ALIVE_LOST_MS = 15_000;
+/** A connection that has not finished TLS and hello by then is closed. */
+export const HANDSHAKE_MS_MAX = 10_000;
+
+/** Items in one page of a listing between programs; listings as a whole have no cap. */
+export const PAGE_ITEMS_MAX = 1_000;
+
+/** A ticket's life: a removed member whose seeder cannot hear any tracker is cut off after this. */
+export const TICKET_LIFE_MS = 10 * 60_000;
+/** A daemon that no tracker reported for this long is offline. */
+export const LEASE_MS = 15_000;
+/** How often a daemon tells its tracker that it lives, and trackers tell the leader who does. */
+export const HEARTBEAT_MS = 3_000;
+export const LEASE_REPORT_MS = 1_000;
+
+assert(PIECE_SIZE_MIN <= BLOCK_SIZE);
+assert(MANIFEST_BYTES_MAX < RPC_PAYLOAD_BYTES_MAX);
+assert(RPC_PAYLOAD_BYTES_MAX < RAFT_PAYLOAD_BYTES_MAX);
+assert(Math.ceil(PIECE_COUNT_MAX / 8) * 4 < PEER_PAYLOAD_BYTES_MAX);
+assert(HEARTBEAT_MS * 3 < LEASE_MS);
+assert(KEEP_ALIVE_MS * 2 < KEEP_ALIVE_LOST_MS);
