@@ -102,10 +102,7 @@ export class FrameParser {
   #need = FRAME_PRELUDE_SIZE;
   #dead = false;
 
-  constructor(
-    payloadMax: (type: string) => number | undefined,
-    onFrame: (type: string, payload: Buffer) => void,
-  ) {
+  constructor(payloadMax: (type: string) => number | undefined, onFrame: (type: string, payload: Buffer) => void) {
     this.#payloadMax = payloadMax;
     this.#onFrame = onFrame;
   }

@@ -178,7 +178,10 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
         },
       });
       if (timeoutMs > 0) {
-        timer = setTimeout(() => giveUp(new MtError('TIMEOUT', `No answer to ${method} in ${timeoutMs} ms`)), timeoutMs);
+        timer = setTimeout(
+          () => giveUp(new MtError('TIMEOUT', `No answer to ${method} in ${timeoutMs} ms`)),
+          timeoutMs,
+        );
       }
       signal?.addEventListener('abort', onAbort, { once: true });
       this.send('call', encodeCbor([id, method, params, timeoutMs]));

@@ -2,8 +2,17 @@
 // `command` methods become entries of the log and carry a request id, so that a retry is applied once; `read` methods are
 // answered after a read barrier. The daemon is who its TLS key says; `session` binds that key to a user.
 import * as v from 'valibot';
-import { addressSchema, countSchema, fileNameSchema, fingerprintSchema, idSchema } from './ids.ts';
-import { passwordSchema, sha1Schema, sha256Schema, tokenSchema } from './ids.ts';
+import {
+  addressSchema,
+  countSchema,
+  fileNameSchema,
+  fingerprintSchema,
+  idSchema,
+  passwordSchema,
+  sha1Schema,
+  sha256Schema,
+  tokenSchema,
+} from './ids.ts';
 import { MANIFEST_BYTES_MAX, PAGE_ITEMS_MAX, PIECE_COUNT_MAX } from './limits.ts';
 import type { Api } from './rpc.ts';
 
@@ -120,7 +129,10 @@ export const trackerApi = {
     {
       ...ofFile,
       /** See codec/manifest.ts; it carries the size, all hashes and the piece size. */
-      manifest: v.pipe(v.instance(Uint8Array), v.check((bytes) => bytes.length <= MANIFEST_BYTES_MAX, 'a manifest')),
+      manifest: v.pipe(
+        v.instance(Uint8Array),
+        v.check((bytes) => bytes.length <= MANIFEST_BYTES_MAX, 'a manifest'),
+      ),
     },
     v.strictObject({ new_file: v.boolean() }),
   ),
@@ -201,9 +213,7 @@ export const trackerApi = {
       session: tokenSchema,
       epoch: countSchema,
       /** Verified pieces of the downloads under way. */
-      downloads: v.array(
-        v.strictObject({ ...ofFile, pieces: v.pipe(countSchema, v.maxValue(PIECE_COUNT_MAX)) }),
-      ),
+      downloads: v.array(v.strictObject({ ...ofFile, pieces: v.pipe(countSchema, v.maxValue(PIECE_COUNT_MAX)) })),
     }),
     result: v.strictObject({ online: v.boolean() }),
   },
