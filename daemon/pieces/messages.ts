@@ -20,7 +20,10 @@ export interface BlockRun {
   readonly count: number;
 }
 
-/** Which pieces the sender has: bit 0 of byte 0 from the left is piece 0. The first message on every link, both ways. */
+/**
+ * Which pieces the sender has, as in BEP 3: the highest bit of byte 0 is piece 0, spare bits at the end are zero. The first
+ * message on every link, both ways.
+ */
 export interface BitfieldMessage {
   readonly type: 'bitfield';
   readonly bytes: Uint8Array;
@@ -88,6 +91,11 @@ export interface WithdrawMessage {
   readonly piece: number;
 }
 
+/** Uploader → receiver, every 500 ms while an accepted piece waits for its turn: a slow sender is not a dead one. */
+export interface AliveMessage {
+  readonly type: 'alive';
+}
+
 export type PieceMessage =
   | BitfieldMessage
   | HaveMessage
@@ -98,4 +106,5 @@ export type PieceMessage =
   | DeclineMessage
   | GotMessage
   | CancelMessage
-  | WithdrawMessage;
+  | WithdrawMessage
+  | AliveMessage;

@@ -83,7 +83,7 @@ export type TransferEvent =
   /** Stop receiving: partial pieces are discarded, offers declined. Serving goes on. */
   | { readonly type: 'pause' }
   | { readonly type: 'resume' }
-  /** At least every 50 ms while anything moves, and every 500 ms always. */
+  /** Due at `wakeAtMs()`; earlier or later by some milliseconds does no harm. */
   | { readonly type: 'tick' };
 
 export type TransferAction =
@@ -138,10 +138,16 @@ export interface TransferStats {
 export interface TransferPolicy {
   /** Takes one event and answers what to do, in order. Never throws on anything that a neighbour sent. */
   step(event: TransferEvent, nowMs: number): TransferAction[];
-  /** Whether a block whose header just came is wanted; false: read it into nowhere (still report it as a `block` event). */
+  /**
+   * Whether a block whose header just came is wanted; false: read it into nowhere (still report it as a `block` event).
+   * A `verify` or `discard` of that piece may come while the payload is still arriving (endgame: another source was
+   * faster): from then on the rest goes into nowhere too, because the slot may already belong to another piece.
+   */
   wantsBlock(neighbour: NeighbourId, claim: BlockClaim): boolean;
   /** The jobs likely to start next, for read-ahead; changes nothing. */
   upcomingJobs(limit: number): UploadJob[];
+  /** When the next `tick` is due at the latest, on the clock of `step`. */
+  wakeAtMs(): number;
   /** The verified pieces, as a `bitfield` message carries them. */
   bitfieldBytes(): Uint8Array;
   stats(): TransferStats;
