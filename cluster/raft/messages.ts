@@ -68,8 +68,10 @@ export interface HeartbeatReply extends Envelope {
   readonly type: 'heartbeat_reply';
   readonly boot: number;
   readonly round: number;
-  /** The follower is refilling a damaged log, or its disk is full: do not hand it leadership. */
+  /** False: the follower is refilling a damaged log or its disk is full or stalled; do not hand it leadership. */
   readonly fit: boolean;
+  /** The follower's commit index: what it missed of the news is sent again. */
+  readonly commit: Index;
 }
 
 /** Leader → follower, sent by the driver's snapshot stream when its last chunk has arrived and been verified. */

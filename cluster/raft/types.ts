@@ -106,7 +106,7 @@ export interface RaftConfig {
   readonly inflightBytesMax: number;
   /** Proposals of this leader that are not committed yet; beyond it proposals are refused. */
   readonly uncommittedBytesMax: number;
-  /** Durable entries kept in memory for followers that are nearly up to date. */
+  /** Memory for durable entries that followers and the state machine are about to ask for. */
   readonly cacheBytesMax: number;
   /** Reads waiting for a round on this node; beyond it they are refused. */
   readonly pendingReadsMax: number;
@@ -270,6 +270,18 @@ export interface PeerStatus {
   readonly active: boolean;
   /** Neither refilling nor out of disk. */
   readonly fit: boolean;
+}
+
+/**
+ * The consensus core, made by `createRaft(config, initial, log)` in core.ts. Every method is synchronous and does no I/O. A
+ * throw out of `step` means a broken promise (of the disk, the driver or the core itself): stop the process.
+ */
+export interface Raft {
+  /** Takes any number of inputs, in order, and returns everything that must happen now, once for all of them. */
+  step(inputs: readonly Input[]): Output;
+  /** Entries lo..hi-1 of the log, durable or not, at least one and at most maxBytes of sizeBytes; for applying `commit`. */
+  entries(lo: Index, hi: Index, maxBytes: number): readonly Entry[];
+  status(): Status;
 }
 
 /** A picture for people and metrics; peers are known to a leader only. */
