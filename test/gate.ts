@@ -1,0 +1,246 @@
+// The test gate: runs every test/**/*.test.ts as a process of its own and cannot report a failure as success.
+//
+// uvu alone exits 0 when a before hook throws, a suite is never run, a `.only` is left or nothing matches, and hangs on a
+// leaked socket. So a file passes here only when it exits 0 in time, prints totals, ran at least one test, passed all of
+// them, gave a reason for each skip, and left no process behind. Files under test/e2e start real programs: they come last.
+//
+//   node test/gate.ts [--only TEXT]... [--skip TEXT]... [--root DIR] [--limit SECONDS] [--jobs N]
+//
+// MT_REQUIRE_ENGINE=1: container tests may not skip. Never imported by a test: test/gate.test.ts runs it as people do.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join, sep } from 'node:path';
+import { parseArgs, stripVTControlCharacters } from 'node:util';
+
+/** A unit test file that needs longer is doing something else than testing a unit. */
+const UNIT_LIMIT_MS = 90_000;
+const E2E_LIMIT_MS = 240_000;
+/** Two files at a time on the two cores that we promise to be content with. */
+const JOBS = 2;
+/** Output of one file that is kept; the end matters most. */
+const OUTPUT_CHARS_MAX = 4_000_000;
+/** How long processes that a file started may take to be gone after it has exited. */
+const LEFT_GRACE_MS = 500;
+const CONTAINERS = `containers${sep}`;
+
+interface FileResult {
+  file: string;
+  /** Why the file failed; empty = it passed. */
+  problems: string[];
+  passed: number;
+  failed: number;
+  skips: string[];
+  output: string;
+  elapsedMs: number;
+}
+
+interface Exit {
+  code: number | null;
+  signal: string | null;
+  timedOut: boolean;
+  output: string;
+  /** Processes that outlived the file. */
+  left: string[];
+}
+
+const running = new Set<ChildProcess>();
+const { values: flags } = parseArgs({
+  options: {
+    only: { type: 'string', multiple: true, default: [] },
+    skip: { type: 'string', multiple: true, default: [] },
+    root: { type: 'string', default: import.meta.dirname },
+    limit: { type: 'string' },
+    jobs: { type: 'string', default: String(JOBS) },
+  },
+});
+const root = flags.root;
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    for (const child of running) killGroup(child);
+    process.exit(signal === 'SIGINT' ? 130 : 143);
+  });
+}
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const startedAt = performance.now();
+  const whole = flags.only.length === 0 && flags.skip.length === 0;
+  const files = globSync('**/*.test.ts', { cwd: root })
+    .filter((file) => !file.startsWith(`fixtures${sep}`))
+    .filter((file) => flags.only.length === 0 || flags.only.some((text) => file.includes(text)))
+    .filter((file) => !flags.skip.some((text) => file.includes(text)))
+    .sort();
+  const isEndToEnd = (file: string) => file.startsWith(`e2e${sep}`) || file.startsWith(CONTAINERS);
+  const results = [
+    ...(await runAll(files.filter((file) => !isEndToEnd(file)))),
+    ...(await runAll(files.filter(isEndToEnd))),
+  ];
+
+  const sum = (of: (result: FileResult) => number) => results.reduce((total, result) => total + of(result), 0);
+  const passed = sum((result) => result.passed);
+  let failed = sum((result) => result.failed);
+  const problems: string[] = [];
+  if (files.length === 0) problems.push('no test file was found');
+  const floor = whole ? readFloor() : 0;
+  if (passed + failed < floor) problems.push(`only ${passed + failed} tests ran, test/floor.json asks for ${floor}`);
+  if (results.length !== files.length) problems.push(`${files.length} files were found, ${results.length} ran`);
+  failed += problems.length;
+
+  for (const result of results.filter(({ problems }) => problems.length > 0)) {
+    console.log(`\n──── ${result.file}: ${result.problems.join('; ')}\n${result.output.trimEnd()}`);
+  }
+  const skips = results.flatMap(({ file, skips }) => skips.map((skip) => `  ${file}: ${skip}`));
+  if (skips.length > 0) console.log(`\nSkipped:\n${skips.join('\n')}`);
+  for (const problem of problems) console.log(`\nFAILED: ${problem}`);
+  console.log(`\n${files.length} files in ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed === 0 && passed > 0 ? 0 : 1;
+}
+
+/** Tests that a full run must execute at least; raised by hand when tests are added. */
+function readFloor(): number {
+  const { executed } = JSON.parse(readFileSync(join(root, 'floor.json'), 'utf8')) as { executed: number };
+  if (!Number.isInteger(executed) || executed < 1)
+    throw new Error('floor.json: "executed" should be a positive number');
+  return executed;
+}
+
+async function runAll(files: string[]): Promise<FileResult[]> {
+  const results: FileResult[] = [];
+  const queue = [...files];
+  const worker = async () => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      const result = await runFile(file);
+      results.push(result);
+      console.log(line(result));
+    }
+  };
+  await Promise.all(Array.from({ length: Number(flags.jobs) }, worker));
+  return results.sort((a, b) => (a.file < b.file ? -1 : 1));
+}
+
+function line({ file, problems, passed, failed, skips, elapsedMs }: FileResult): string {
+  const state = problems.length === 0 ? 'ok  ' : 'FAIL';
+  const time = `${(elapsedMs / 1000).toFixed(1)} s`.padStart(8);
+  const counts = [`${passed} passed`, failed > 0 && `${failed} failed`, skips.length > 0 && `${skips.length} skipped`];
+  return `${state} ${time}  ${file}  ${counts.filter(Boolean).join(', ')}${problems.length > 0 ? `: ${problems[0]}` : ''}`;
+}
+
+async function runFile(file: string): Promise<FileResult> {
+  const startedAt = performance.now();
+  const mark = `${process.pid}-${basename(file)}-${Math.round(startedAt * 1000)}`;
+  const endToEnd = file.startsWith(`e2e${sep}`) || file.startsWith(CONTAINERS);
+  const limitMs = flags.limit ? Number(flags.limit) * 1000 : endToEnd ? E2E_LIMIT_MS : UNIT_LIMIT_MS;
+  const exit = await runProcess(join(root, file), mark, limitMs);
+  const verdict = judge(exit, limitMs, file);
+  if (exit.left.length > 0 && !exit.timedOut) verdict.problems.push(`left running: ${exit.left.join(', ')}`);
+  if (verdict.problems.length > 0 && verdict.failed === 0) verdict.failed = 1;
+  return { file, ...verdict, output: exit.output, elapsedMs: performance.now() - startedAt };
+}
+
+/** What a finished file is worth. Every way in which uvu looks green without being so is a problem here. */
+function judge(exit: Exit, limitMs: number, file: string) {
+  const problems = sourceProblems(readFileSync(join(root, file), 'utf8'));
+  const text = stripVTControlCharacters(exit.output);
+  const totals = [...text.matchAll(/^ {2}Total: +(\d+)\n {2}Passed: +(\d+)\n {2}Skipped: +(\d+)\n/gm)];
+  const skips = [...text.matchAll(/^SKIP (.+: .+)$/gm)].map((match) => match[1]!);
+  if (exit.timedOut) problems.push(`still running after ${limitMs / 1000} s`);
+  else if (exit.signal) problems.push(`killed by ${exit.signal}`);
+  else if (exit.code !== 0) problems.push(`exit code ${exit.code}`);
+  if (totals.length !== 1) {
+    problems.push(totals.length === 0 ? 'no totals were printed' : `${totals.length} totals were printed`);
+    return { problems, passed: 0, failed: 1, skips };
+  }
+  const [total, passed, skipped] = totals[0]!.slice(1).map(Number) as [number, number, number];
+  if (total === 0 && skipped === 0) problems.push('no test was executed');
+  if (passed !== total) problems.push(`${total - passed} of ${total} tests did not pass`);
+  if (skipped !== skips.length)
+    problems.push(`${skipped} skipped, but ${skips.length} reasons (a .only counts as skips)`);
+  if (process.env.MT_REQUIRE_ENGINE === '1' && file.startsWith(CONTAINERS) && skipped > 0) {
+    problems.push('MT_REQUIRE_ENGINE=1, but tests were skipped');
+  }
+  return { problems, passed, failed: total - passed, skips };
+}
+
+/** What the source alone shows: a forgotten `.run()`, which leaves a whole suite out in silence, or a left `.only`. */
+function sourceProblems(source: string): string[] {
+  const problems: string[] = [];
+  const suites = [...source.matchAll(/= suite(?:<[^\n]*>)?\(/g)].length;
+  const runs = [...source.matchAll(/^\s*[\w.]+\.run\(\);?$/gm)].length;
+  if (runs < Math.max(1, suites)) problems.push(`${suites} suites, but ${runs} are run: .run() is missing`);
+  if (/^\s*\w+\.only\(/m.test(source)) problems.push('a .only is left');
+  return problems;
+}
+
+function runProcess(path: string, mark: string, limitMs: number): Promise<Exit> {
+  return new Promise((resolve) => {
+    const env = { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0', MT_GATE_MARK: mark };
+    const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', path], {
+      cwd: dirname(root),
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true, // a process group of its own, so that all of it can be killed
+    });
+    running.add(child);
+    let output = '';
+    let timedOut = false;
+    const keep = (chunk: string) => {
+      output = (output + chunk).slice(-OUTPUT_CHARS_MAX);
+    };
+    child.stdout.setEncoding('utf8').on('data', keep);
+    child.stderr.setEncoding('utf8').on('data', keep);
+    const timer = setTimeout(() => {
+      timedOut = true;
+      killGroup(child);
+    }, limitMs);
+    let left: string[] = [];
+    child.on('error', (error) => keep(`${error}\n`));
+    child.on('exit', () => {
+      clearTimeout(timer);
+      const sweep = () => {
+        left = findMarked(mark).map(({ pid, command }) => `${pid} ${command}`);
+        for (const { pid } of findMarked(mark)) killQuietly(pid);
+        killGroup(child);
+      };
+      if (findMarked(mark).length === 0) sweep();
+      else setTimeout(sweep, LEFT_GRACE_MS);
+    });
+    child.on('close', (code, signal) => {
+      running.delete(child);
+      // A survivor that closed our pipes is still to be swept.
+      setTimeout(
+        () => resolve({ code, signal, timedOut, output, left }),
+        findMarked(mark).length ? LEFT_GRACE_MS * 2 : 0,
+      );
+    });
+  });
+}
+
+function killGroup(child: ChildProcess): void {
+  if (child.pid !== undefined) killQuietly(-child.pid);
+}
+
+function killQuietly(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // Gone already.
+  }
+}
+
+/** Living processes, in any process group, whose environment carries the mark of a test file (Linux). */
+function findMarked(mark: string): { pid: number; command: string }[] {
+  if (!existsSync('/proc/self/environ')) return [];
+  const found: { pid: number; command: string }[] = [];
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      if (!readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`MT_GATE_MARK=${mark}\0`)) continue;
+      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, 4).join(' ').trim();
+      if (command !== '') found.push({ pid: Number(pid), command }); // none: a zombie, dead and not yet reaped
+    } catch {
+      // Gone meanwhile, or not ours to look at.
+    }
+  }
+  return found;
+}
