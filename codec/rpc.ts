@@ -51,6 +51,8 @@ export type Handlers<A extends Api> = {
 export interface CallOptions<Event> {
   /** 0 = no deadline. */
   timeoutMs?: number;
+  /** Waits this much longer than the other side is told, so that its own answer to a passed deadline can arrive. */
+  graceMs?: number;
   signal?: AbortSignal;
   onEvent?: (item: Event) => void;
 }
@@ -69,8 +71,8 @@ export interface RpcOptions<Calls extends Api, Serves extends Api, Hello extends
   hello: v.InferInput<Hello>;
   helloSchema: Hello;
   extra?: ExtraFrames;
-  /** Off for the control socket, where the kernel tells at once. */
-  keepAlive?: boolean;
+  /** Off for the control socket, where the kernel tells at once. Default: KEEP_ALIVE_MS, KEEP_ALIVE_LOST_MS. */
+  keepAlive?: boolean | { readonly probeMs: number; readonly lostMs: number };
 }
 
 interface PendingCall {
@@ -153,7 +155,7 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
     options: CallOptions<EventOf<Calls, M>> = {},
   ): Promise<Result<Calls, M>> {
     const definition = this.#options.calls[method]!;
-    const { timeoutMs = 0, signal, onEvent } = options;
+    const { timeoutMs = 0, graceMs = 0, signal, onEvent } = options;
     if (this.#over) return Promise.reject(this.#over);
     if (signal?.aborted) return Promise.reject(new MtError('CANCELLED', `${method} was cancelled`));
     const id = this.#nextId++;
@@ -180,7 +182,7 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
       if (timeoutMs > 0) {
         timer = setTimeout(
           () => giveUp(new MtError('TIMEOUT', `No answer to ${method} in ${timeoutMs} ms`)),
-          timeoutMs,
+          timeoutMs + graceMs,
         );
       }
       signal?.addEventListener('abort', onAbort, { once: true });
@@ -366,13 +368,15 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
     }, HANDSHAKE_MS_MAX);
     handshake.unref();
     this.#timers.push(handshake);
-    if (this.#options.keepAlive === false) return;
+    const { keepAlive = true } = this.#options;
+    if (keepAlive === false) return;
+    const { probeMs, lostMs } = keepAlive === true ? { probeMs: KEEP_ALIVE_MS, lostMs: KEEP_ALIVE_LOST_MS } : keepAlive;
     const probe = setInterval(() => {
       const silentMs = performance.now() - this.#heardAt;
-      if (this.#paused || silentMs < KEEP_ALIVE_MS) return;
-      if (silentMs > KEEP_ALIVE_LOST_MS) this.close(new MtError('CLOSED', 'The other side went silent'));
+      if (this.#paused || silentMs < probeMs) return;
+      if (silentMs > lostMs) this.close(new MtError('CLOSED', 'The other side went silent'));
       else this.send('ping', encodeCbor([0]));
-    }, KEEP_ALIVE_MS);
+    }, probeMs);
     probe.unref();
     this.#timers.push(probe);
   }
