@@ -1,0 +1,37 @@
+-- What a peer daemon remembers: one SQLite file in its data directory. Times are Unix ms unless a name says otherwise.
+-- Version 1 (PRAGMA user_version). A change after the first release is a numbered migration in store.ts, never an edit here.
+
+-- Small facts, one a row: the session, the trusted cluster keys, the cluster's members, limits, the outbox's client id.
+CREATE TABLE settings (
+  key   TEXT PRIMARY KEY,
+  value TEXT NOT NULL -- JSON
+) STRICT, WITHOUT ROWID;
+
+-- Files on this disk that a user shares from here; they outlive logout, so that the next login shares them again.
+CREATE TABLE shares (
+  user_id       TEXT NOT NULL,
+  group_id      TEXT NOT NULL,
+  file_name     TEXT NOT NULL,
+  path          TEXT NOT NULL,    -- absolute, symlinks resolved
+  inode         TEXT NOT NULL,    -- decimal; with size and mtime it tells whether the file is the one that was hashed
+  size_bytes    INTEGER NOT NULL,
+  mtime_ns      TEXT NOT NULL,    -- decimal Unix ns
+  manifest_hash BLOB NOT NULL,    -- SHA-256
+  manifest      BLOB NOT NULL,    -- codec/manifest.ts
+  published     INTEGER NOT NULL, -- 1: the trackers acknowledged it once, so that the group knows the file
+  announced     TEXT,             -- the session under which the trackers know this daemon as a seeder; null: none
+  added_at      INTEGER NOT NULL,
+  PRIMARY KEY (user_id, group_id, file_name)
+) STRICT;
+
+-- Commands that must reach the trackers even if this daemon is killed first. Sent one at a time, oldest first.
+CREATE TABLE outbox (
+  seq       INTEGER PRIMARY KEY AUTOINCREMENT, -- also the exactly-once sequence number under the outbox's client id
+  session   TEXT NOT NULL,
+  method    TEXT NOT NULL,    -- share_file, record_share, stop_share or logout
+  user_id   TEXT NOT NULL,
+  group_id  TEXT,             -- null for logout
+  file_name TEXT,             -- null for logout
+  sent      INTEGER NOT NULL, -- 1: it may have reached a tracker, so its fate is unknown until an answer comes
+  queued_at INTEGER NOT NULL
+) STRICT;
