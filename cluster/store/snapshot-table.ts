@@ -1,0 +1,149 @@
+// Snapshots of the applied state, in chunks. A snapshot exists once its row does: the row is written last, with the hash of all
+// chunks. The founding "snapshot" at index 0 has no row and no state: only a membership.
+import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import type { Statement } from 'better-sqlite3';
+import * as v from 'valibot';
+import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { countSchema } from '../../codec/ids.ts';
+import type { Membership, SnapshotMeta } from '../raft/types.ts';
+import { CHAIN_START } from './checksum.ts';
+import type { Db } from './database.ts';
+import { DamageError } from './record-table.ts';
+
+/** A chunk of a snapshot: small enough to write and send between two heartbeats. */
+export const SNAPSHOT_CHUNK_BYTES = 256 * 1024;
+/** The newest is served; the one before it is kept until the next, for whoever is in the middle of reading it. */
+const SNAPSHOTS_KEPT = 2;
+
+export const membershipSchema = v.strictObject({
+  voters: v.array(v.string()),
+  learners: v.array(v.string()),
+  info: v.record(v.string(), v.record(v.string(), v.union([v.string(), countSchema]))),
+});
+
+export interface Snapshot {
+  readonly meta: SnapshotMeta;
+  /** Chain hash of the entry at meta.index. */
+  readonly chain: Uint8Array;
+  readonly chunkCount: number;
+  readonly size: number;
+  /** SHA-256 of all chunks, one after the other. */
+  readonly hash: Uint8Array;
+}
+
+interface SnapshotRow {
+  log_index: number;
+  term: number;
+  membership: Buffer;
+  chain: Buffer;
+  chunk_count: number;
+  size: number;
+  hash: Buffer;
+  checksum: number;
+}
+
+export class SnapshotTable {
+  readonly #insert: Statement;
+  readonly #insertChunk: Statement<[number, number, Uint8Array]>;
+  readonly #dropChunks: Statement<[number]>;
+  readonly #chunk: Statement<[number, number], { data: Buffer }>;
+  readonly #deleteRows: Statement<[number, number]>;
+  readonly #deleteOrphans: Statement<[number]>;
+  #newest: Snapshot;
+
+  constructor(db: Db, founding: Membership) {
+    this.#insert = db.prepare(`INSERT OR REPLACE INTO snapshots
+      (log_index, term, membership, chain, chunk_count, size, hash, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`);
+    this.#insertChunk = db.prepare(
+      'INSERT OR REPLACE INTO snapshot_chunks (log_index, position, data) VALUES (?, ?, ?)',
+    );
+    this.#dropChunks = db.prepare('DELETE FROM snapshot_chunks WHERE log_index = ?');
+    this.#chunk = db.prepare('SELECT data FROM snapshot_chunks WHERE log_index = ? AND position = ?');
+    this.#deleteRows = db.prepare(`DELETE FROM snapshots WHERE log_index < ? AND log_index NOT IN
+      (SELECT log_index FROM snapshots ORDER BY log_index DESC LIMIT ?)`);
+    this.#deleteOrphans = db.prepare(`DELETE FROM snapshot_chunks WHERE log_index < ? AND log_index NOT IN
+      (SELECT log_index FROM snapshots)`);
+    const row = db.prepare('SELECT * FROM snapshots ORDER BY log_index DESC LIMIT 1').get() as SnapshotRow | undefined;
+    this.#newest = row ? readRow(row) : foundingSnapshot(founding);
+  }
+
+  newest(): Snapshot {
+    return this.#newest;
+  }
+
+  /** One piece of a snapshot in the making; nobody sees it before `complete`. */
+  putChunk(index: number, position: number, data: Uint8Array): void {
+    this.#insertChunk.run(index, position, data);
+  }
+
+  dropChunks(index: number): void {
+    if (index !== this.#newest.meta.index) this.#dropChunks.run(index);
+  }
+
+  /** In the caller's transaction: the snapshot whose chunks are all there becomes the newest. */
+  complete(snapshot: Snapshot): void {
+    const { meta, chain, chunkCount, size, hash } = snapshot;
+    const membership = encodeCbor(meta.membership);
+    const row = { log_index: meta.index, term: meta.term, membership, chain, chunk_count: chunkCount, size, hash };
+    this.#insert.run(meta.index, meta.term, membership, chain, chunkCount, size, hash, checksumOf(row));
+    this.#deleteRows.run(meta.index, SNAPSHOTS_KEPT);
+    this.#deleteOrphans.run(meta.index);
+    this.#newest = snapshot;
+  }
+
+  /** @throws DamageError when the chunk is not there. Its bytes are covered by the hash of all of them. */
+  chunk(index: number, position: number): Buffer {
+    const row = this.#chunk.get(index, position);
+    if (!row) throw new DamageError(`chunk ${position} of the snapshot at ${index} is missing`);
+    return row.data;
+  }
+
+  /** The whole state of the newest snapshot, verified; null for the founding one. */
+  readState(): Uint8Array | null {
+    const { meta, chunkCount, hash } = this.#newest;
+    if (chunkCount === 0) return null;
+    const chunks: Buffer[] = [];
+    for (let position = 0; position < chunkCount; position++) chunks.push(this.chunk(meta.index, position));
+    if (!hashOfChunks(chunks).equals(hash)) throw new DamageError(`the snapshot at ${meta.index}`);
+    return Buffer.concat(chunks);
+  }
+}
+
+export function hashOfChunks(chunks: Iterable<Uint8Array>): Buffer {
+  const sum = createHash('sha256');
+  for (const chunk of chunks) sum.update(chunk);
+  return sum.digest();
+}
+
+function foundingSnapshot(membership: Membership): Snapshot {
+  return {
+    meta: { index: 0, term: 0, membership },
+    chain: CHAIN_START,
+    chunkCount: 0,
+    size: 0,
+    hash: hashOfChunks([]),
+  };
+}
+
+function readRow(row: SnapshotRow): Snapshot {
+  if (checksumOf(row) !== row.checksum) throw new DamageError(`the record of the snapshot at ${row.log_index}`);
+  const membership = decodeCbor(row.membership, membershipSchema, 'membership');
+  return {
+    meta: { index: row.log_index, term: row.term, membership },
+    chain: row.chain,
+    chunkCount: row.chunk_count,
+    size: row.size,
+    hash: row.hash,
+  };
+}
+
+function checksumOf(row: Omit<SnapshotRow, 'checksum' | 'membership' | 'chain' | 'hash'> & Blobs): number {
+  const numbers = `${row.log_index} ${row.term} ${row.chunk_count} ${row.size}`;
+  return crc32(row.hash, crc32(row.chain, crc32(row.membership, crc32(numbers))));
+}
+interface Blobs {
+  membership: Uint8Array;
+  chain: Uint8Array;
+  hash: Uint8Array;
+}

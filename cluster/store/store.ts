@@ -1,0 +1,161 @@
+// All that one tracker keeps, in one SQLite file: identity, hard state, log, snapshots, manifests. One durable transaction a batch.
+// Any write error but a full disk ends the process: after a failed fsync nobody knows what the disk holds (RAFT.md 37).
+import { join } from 'node:path';
+import { MtError } from '../../codec/errors.ts';
+import type { HardState, Index, Membership, NodeInfo, Write } from '../raft/types.ts';
+import { type Db, isDiskFull, openDatabase } from './database.ts';
+import { EventLog } from './event-log.ts';
+import { ManifestTable } from './manifest-table.ts';
+import { type Identity, type Member, RecordTable } from './record-table.ts';
+import { type Snapshot, SnapshotTable } from './snapshot-table.ts';
+
+export const DATABASE_FILE = 'tracker.sqlite';
+
+export interface Batch {
+  readonly writes: readonly Write[];
+  /** What is known to be committed; stored along, so that a restart need not ask before it applies. */
+  readonly commit: Index;
+  /** The received snapshot that one of the writes installs. */
+  readonly received: Snapshot | null;
+}
+
+export class Store {
+  readonly #db: Db;
+  readonly #records: RecordTable;
+  readonly manifests: ManifestTable;
+  #identity: Identity;
+  #hardState: HardState & { commit: Index };
+  #mayVote: boolean;
+  #snapshots!: SnapshotTable;
+  #log!: EventLog;
+
+  /**
+   * Opens the data directory of tracker `number`, or makes it.
+   * @param newIncarnation 32 random hex digits, used when the directory is new.
+   * @throws MtError INVALID_ARGUMENT when it belongs to another number; DamageError when it cannot be trusted.
+   */
+  constructor(dataDir: string, number: number, newIncarnation: string) {
+    this.#db = openDatabase(join(dataDir, DATABASE_FILE));
+    this.#records = new RecordTable(this.#db);
+    this.manifests = new ManifestTable(this.#db);
+    const known = this.#records.read('identity');
+    if (known && known.number !== number) {
+      throw new MtError(
+        'INVALID_ARGUMENT',
+        `The data directory ${dataDir} belongs to tracker ${known.number}, not ${number}`,
+        'Give each tracker its own --data-dir.',
+      );
+    }
+    this.#identity = known
+      ? { ...known, boot: known.boot + 1 }
+      : { number, incarnation: newIncarnation, cluster_id: null, founding: null, boot: 1 };
+    this.#records.write('identity', this.#identity);
+    this.#hardState = this.#records.read('hard_state') ?? { term: 0, vote: null, commit: 0 };
+    this.#mayVote = this.#records.read('fitness')?.may_vote ?? true;
+    this.#openLog();
+  }
+
+  get identity(): Identity {
+    return this.#identity;
+  }
+
+  get hardState(): HardState & { commit: Index } {
+    return this.#hardState;
+  }
+
+  get mayVote(): boolean {
+    return this.#mayVote;
+  }
+
+  get log(): EventLog {
+    return this.#log;
+  }
+
+  get snapshots(): SnapshotTable {
+    return this.#snapshots;
+  }
+
+  /** This tracker belongs to a cluster from now on: a founder (with the first configuration), or taken in later (null). */
+  joinCluster(clusterId: string, founding: readonly Member[] | null): void {
+    this.#identity = { ...this.#identity, cluster_id: clusterId, founding: founding ? [...founding] : null };
+    this.#records.write('identity', this.#identity);
+    this.#openLog();
+  }
+
+  /**
+   * Makes a batch durable in one transaction.
+   * @returns false when the disk is full: nothing was written, the same batch may be tried again.
+   */
+  commit(batch: Batch): boolean {
+    this.#db.exec('BEGIN IMMEDIATE');
+    try {
+      for (const write of batch.writes) this.#write(write, batch.received);
+      if (batch.commit > this.#hardState.commit) this.#writeHardState(this.#hardState, batch.commit);
+      this.#db.exec('COMMIT');
+      return true;
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
+      this.#hardState = this.#records.read('hard_state') ?? { term: 0, vote: null, commit: 0 };
+      this.#openLog(); // what it remembers of the batch is not so
+      return false;
+    }
+  }
+
+  /** Own snapshot taken: keep `entriesKept` entries before it for followers that are a little behind. */
+  completeSnapshot(snapshot: Snapshot, entriesKept: number): void {
+    this.#db.transaction(() => {
+      this.#snapshots.complete(snapshot);
+      const start = snapshot.meta.index - entriesKept;
+      if (start < this.#log.firstIndex()) return;
+      this.#log.startAfter(start, this.#log.term(start)!, this.#log.chainAt(start));
+    })();
+  }
+
+  /** A durable transaction of the caller's own, such as chunks of a snapshot. */
+  transaction(work: () => void): void {
+    this.#db.transaction(work)();
+  }
+
+  setMayVote(mayVote: boolean): void {
+    this.#mayVote = mayVote;
+    this.#records.write('fitness', { may_vote: mayVote });
+  }
+
+  /** A quota in SQLite pages: beyond it the disk counts as full. */
+  limitPages(pages: number): void {
+    this.#db.pragma(`max_page_count = ${pages}`);
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  #write(write: Write, received: Snapshot | null): void {
+    if (write.hardState) this.#writeHardState(write.hardState, this.#hardState.commit);
+    if (write.snapshot) {
+      if (received?.meta.index !== write.snapshot.index) throw new Error('the snapshot to install is not at hand');
+      this.#snapshots.complete(received);
+      this.#log.startAfter(write.snapshot.index, write.snapshot.term, received.chain);
+    }
+    if (write.truncateFrom !== null) this.#log.truncateFrom(write.truncateFrom);
+    this.#log.append(write.append);
+  }
+
+  #writeHardState({ term, vote }: HardState, commit: Index): void {
+    this.#hardState = { term, vote, commit };
+    this.#records.write('hard_state', this.#hardState);
+  }
+
+  #openLog(): void {
+    this.#snapshots = new SnapshotTable(this.#db, membershipOf(this.#identity.founding ?? []));
+    this.#log = new EventLog(this.#db, this.#records, this.manifests, this.#snapshots);
+  }
+}
+
+/** The first configuration: all founders vote. */
+function membershipOf(members: readonly Member[]): Membership {
+  const info: Record<string, NodeInfo> = {};
+  for (const { number, incarnation, host, port } of members) info[incarnation] = { number, host, port };
+  return { voters: members.map((member) => member.incarnation), learners: [], info };
+}
