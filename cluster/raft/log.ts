@@ -59,6 +59,11 @@ export class RaftLog {
     return Math.max(this.#reader.firstIndex(), this.#anchor.index + 1);
   }
 
+  /** The entry can be had, or is the next one to come. */
+  isReadable(index: Index): boolean {
+    return index >= this.#cacheFirst || index >= this.firstIndex();
+  }
+
   /** Null when the index lies beyond the end or was purged. */
   term(index: Index): Term | null {
     if (index > this.last || index < 0) return null;
@@ -121,11 +126,11 @@ export class RaftLog {
   installSnapshot(snapshot: SnapshotMeta, commit: Index): void {
     this.#anchor = { index: snapshot.index, term: snapshot.term };
     this.#clearCache(snapshot.index + 1);
-    this.#pendingTruncate = commit + 1;
+    this.#pendingTruncate = Math.min(this.#pendingTruncate ?? commit + 1, commit + 1);
     this.#epoch++;
     this.last = snapshot.index;
     this.lastTerm = snapshot.term;
-    this.stable = snapshot.index;
+    this.stable = Math.min(this.stable, commit);
     this.#written = snapshot.index;
   }
 

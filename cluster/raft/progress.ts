@@ -50,17 +50,10 @@ export class Progress {
 
   /** Nothing may be sent now: wait for a reply. */
   get paused(): boolean {
-    switch (this.state) {
-      case 'probe':
-        return this.probeSent;
-      case 'replicate':
-        return (
-          this.#inflight.length >= this.#limits.inflightMessagesMax ||
-          this.#inflightBytes >= this.#limits.inflightBytesMax
-        );
-      case 'snapshot':
-        return true;
-    }
+    if (this.state === 'probe') return this.probeSent;
+    if (this.state === 'snapshot') return true;
+    const { inflightMessagesMax, inflightBytesMax } = this.#limits;
+    return this.#inflight.length >= inflightMessagesMax || this.#inflightBytes >= inflightBytesMax;
   }
 
   /** An append with entries up to `last` is on its way. */

@@ -117,7 +117,7 @@ export interface InitialState {
   readonly hardState: HardState;
   /** A stored lower bound of the commit index; 0 when unknown. Clamped to the log. */
   readonly commit: Index;
-  /** How far the state machine is. Beyond the log's end it is refused (scenario 40), unless mayVote is false. */
+  /** How far the state machine is: never before the snapshot, nor (unless mayVote is false) after the log (scenario 40). */
   readonly applied: Index;
   /**
    * False: the log is damaged or shorter than what was promised. The node then neither votes nor leads until its log again

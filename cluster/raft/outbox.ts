@@ -1,0 +1,28 @@
+/**
+ * Collects one step's results. Owns the difference between a message that may leave at once and one that promises something
+ * durable; decides nothing.
+ */
+import type { Message } from './messages.ts';
+import type { Accepted, Index, NodeId, Output, ReadResult, Ref, Refusal, RefusalReason } from './types.ts';
+
+export class Outbox {
+  sendNow: Message[] = [];
+  sendAfterDurable: Message[] = [];
+  snapshotsToSend: { to: NodeId; index: Index }[] = [];
+  reads: ReadResult[] = [];
+  accepted: Accepted[] = [];
+  refused: Refusal[] = [];
+  unknown: Ref[] = [];
+  transfer: Output['transfer'] = null;
+  refilled = false;
+  /** Why leadership was lost during this step. */
+  reason: string | null = null;
+
+  refuse(ref: Ref, reason: RefusalReason): void {
+    this.refused.push({ ref, reason });
+  }
+
+  refuseRead(ref: Ref, reason: RefusalReason): void {
+    this.reads.push({ ref, index: null, reason });
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * The leader's side of snapshots: when a member needs one, and what becomes of it. The bytes travel outside the core; while
+ * they do, only that member waits, the log flows on to all others.
+ */
+import { invariant } from './invariant.ts';
+import type { Progress } from './progress.ts';
+import { sendEmptyAppend } from './sending.ts';
+import type { RaftState } from './state.ts';
+import type { Index, NodeId } from './types.ts';
+
+/** How long, in election timeouts, a receiver may take to install what it has taken before it is probed afresh. */
+const INSTALL_ELECTIONS_MAX = 30;
+
+/** The entries that `peer` needs are purged (scenario 24: this holds for an empty log too). */
+export function sendSnapshot(s: RaftState, peer: Progress): void {
+  // A dead member would hold the stream, and the snapshot, for nothing: it is asked again when it answers.
+  if (!s.isActive(peer)) return;
+  const { index } = s.reader.snapshot();
+  invariant(index >= s.log.firstIndex() - 1, `entries to ${s.log.firstIndex()} purged, snapshot only at ${index}`);
+  peer.becomeSnapshot(index);
+  s.out.snapshotsToSend.push({ to: peer.id, index });
+}
+
+/** The driver's stream ended: taken by the receiver, or broken. */
+export function onSnapshotSent(s: RaftState, to: NodeId, index: Index, ok: boolean): void {
+  const peer = s.peers.get(to);
+  if (peer === undefined || peer.state !== 'snapshot' || peer.snapshotIndex !== index) return;
+  if (ok) {
+    peer.snapshotSentTick = s.now;
+    return;
+  }
+  peer.becomeProbe(peer.match + 1);
+  // Its next heartbeat reply, not this failure, says that it can be tried again.
+  peer.probeSent = true;
+}
+
+/** With every heartbeat: the receiver's acknowledgement may be lost, or the receiver itself (scenario 23). */
+export function watchSnapshot(s: RaftState, peer: Progress): void {
+  if (peer.state !== 'snapshot' || peer.snapshotSentTick === null) return;
+  if (s.now - peer.snapshotSentTick < INSTALL_ELECTIONS_MAX * s.config.electionTicks) {
+    sendEmptyAppend(s, peer, peer.snapshotIndex);
+  } else {
+    peer.becomeProbe(peer.match + 1);
+  }
+}
