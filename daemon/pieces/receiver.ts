@@ -71,6 +71,8 @@ export class Receiver {
 
   onOffer(id: NeighbourId, piece: number, endgame: boolean): void {
     const source = this.sources.get(id)!;
+    // I chose it instead of another offer while this one was under way: it is answered already.
+    if (source.accepted.has(piece)) return;
     if (this.paused) return this.decline(source, piece);
     if (source.mustDefer(this.core)) {
       source.deferred.set(piece, endgame);
@@ -215,6 +217,7 @@ export class Receiver {
     this.orphans.delete(assembly);
     core.table.setNeeded(piece, false);
     source.accept(piece, core.nowMs);
+    source.deferred.delete(piece);
     core.send(id, 'download', { type: 'accept', offered, piece, runs: assembly.missingRuns(), reverse });
   }
 

@@ -112,27 +112,18 @@ export class Uploader {
     const { piece, runs } = accept;
     const wanted = pieceIndex(this.core.geometry, piece);
     if (wanted === null || !areRunsValid(runs, blockCount(this.core.geometry, wanted))) return false;
-    const slot = receiver.slots.get(accept.offered);
-    const isSwap = piece !== accept.offered;
-    if (!slot || (isSwap && (receiver.slots.has(piece) || !this.core.table.mine.has(piece)))) {
-      if (slot) this.refuse(slot);
+    const offered = receiver.slots.get(accept.offered);
+    // The receiver chose another piece. It may have been offered too, and crossed the answer: then the receiver ignores that offer.
+    if (offered && piece !== accept.offered) this.refuse(offered);
+    const slot = receiver.slots.get(piece) ?? (offered && this.swapSlot(receiver, piece));
+    if (!slot) {
       this.core.send(id, 'upload', { type: 'withdraw', piece });
       return true;
     }
-    const isWhole = runs.length === 0;
-    if (slot.state === 'running' || slot.state === 'sent') {
-      // Sent blind: fine if this is what the receiver asks for.
-      if (!isSwap && isWhole) return true;
-      this.stop(slot);
-    } else if (slot.state === 'queued') return false;
-    if (isSwap) {
-      this.undoFresh(slot);
-      receiver.slots.delete(slot.piece);
-      receiver.slots.set(piece, slot);
-      slot.piece = piece;
-      this.core.table.markGetting(receiver.neighbour, piece, this.core.nowMs);
-    }
-    slot.runs = isWhole ? [{ first: 0, count: blockCount(this.core.geometry, wanted) }] : runs;
+    const isBlind = slot.state === 'running' || slot.state === 'sent';
+    if (slot.state === 'queued' || (isBlind && runs.length === 0)) return true;
+    this.stop(slot);
+    slot.runs = runs.length > 0 ? runs : [{ first: 0, count: blockCount(this.core.geometry, wanted) }];
     slot.reverse = accept.reverse;
     this.enter(slot, 'queued');
     this.queue.push(slot);
@@ -233,6 +224,15 @@ export class Uploader {
     this.shares.serve(receiver.neighbour.userId);
     this.offersSent++;
     this.core.send(receiver.neighbour.id, 'upload', { type: 'offer', piece, endgame });
+  }
+
+  private swapSlot(receiver: Receiver, piece: number): Slot | undefined {
+    const { table, nowMs } = this.core;
+    if (!table.mine.has(piece)) return undefined;
+    const slot: Slot = { receiver, piece, state: 'offered', runs: [], reverse: false, fresh: false, sinceMs: nowMs };
+    receiver.slots.set(piece, slot);
+    table.markGetting(receiver.neighbour, piece, nowMs);
+    return slot;
   }
 
   /** One upload at a time, whole pieces, first accepted first; a full socket does not hold up the line. */
