@@ -1,0 +1,241 @@
+// Delivers what must outlive a crash: each command waits in SQLite with its own request id until the trackers took it.
+// One at a time, oldest first, so that "share it, stop it, share it again" arrives in that order. What an answer means for
+// shares is told to the owner of the row (`OutboxOwner`), inside the transaction that forgets the row.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { isMtError, MtError, toMtError } from '../codec/errors.ts';
+import type { NewOutboxRow, OutboxRow, OutboxStore } from './store/outbox-store.ts';
+import type { SettingsStore } from './store/settings-store.ts';
+import type { Sqlite } from './store/store.ts';
+import { COMMAND_MS_DEFAULT, type CommandSettings, type TrackerClient } from './tracker-client.ts';
+
+const ATTEMPT_MS_MAX = 2_500;
+const RETRY_MS_MAX = 2_000;
+
+/** What the trackers answered. */
+export type Delivery = { readonly result: unknown } | { readonly error: MtError };
+
+/** Declared here, implemented by the share registry. */
+export interface OutboxOwner {
+  /** The manifest or the hash that this command carries; null when the share is gone and nothing is to be said any more. */
+  payload(row: OutboxRow): { manifest: Uint8Array<ArrayBuffer>; manifestHash: Uint8Array<ArrayBuffer> } | null;
+  /** Called within the transaction that takes the row away. */
+  delivered(row: OutboxRow, delivery: Delivery): void;
+}
+
+interface Waiter {
+  readonly deadlineMs: number;
+  /** Before it was sent, the caller's deadline takes the command back. */
+  readonly withdrawable: boolean;
+  settle(delivery: Delivery): void;
+}
+
+export interface WaitOptions {
+  readonly timeoutMs?: number;
+  readonly withdrawable: boolean;
+}
+
+export interface OutboxParts {
+  readonly db: Sqlite;
+  readonly store: OutboxStore;
+  readonly settings: SettingsStore;
+  readonly client: TrackerClient;
+  readonly log: Logger;
+}
+
+export class Outbox {
+  readonly #parts: OutboxParts;
+  readonly #rows: OutboxRow[];
+  readonly #waiters = new Map<number, Waiter>();
+  readonly #closing = new AbortController();
+  #owner: OutboxOwner | null = null;
+  #inFlight: number | null = null;
+  #running: Promise<void> | null = null;
+  #lastError: MtError | null = null;
+
+  constructor(parts: OutboxParts) {
+    this.#parts = parts;
+    this.#rows = parts.store.all();
+  }
+
+  /** Commands that wait. */
+  get size(): number {
+    return this.#rows.length;
+  }
+
+  start(owner: OutboxOwner): void {
+    this.#owner = owner;
+    this.#kick();
+  }
+
+  /** Remembers a command; call it inside the transaction that makes it necessary, and `kick` or `wait` after that. */
+  add(row: NewOutboxRow): OutboxRow {
+    const added = this.#parts.store.add(row, Date.now());
+    this.#rows.push(added);
+    return added;
+  }
+
+  kick(): void {
+    this.#kick();
+  }
+
+  /**
+   * Waits for the trackers' answer to a row.
+   * @throws MtError what they answered; at the deadline TRACKER_UNREACHABLE or NO_QUORUM when nobody took it yet,
+   * OUTCOME_UNKNOWN when someone may have. Unless it was withdrawn the row stays and is delivered later.
+   */
+  async wait(row: OutboxRow, { timeoutMs = COMMAND_MS_DEFAULT, withdrawable }: WaitOptions): Promise<unknown> {
+    const delivery = await new Promise<Delivery>((resolve) => {
+      const timer = setTimeout(() => this.#expire(row.seq), timeoutMs);
+      this.#waiters.set(row.seq, {
+        deadlineMs: performance.now() + timeoutMs,
+        withdrawable,
+        settle: (answer) => {
+          clearTimeout(timer);
+          this.#waiters.delete(row.seq);
+          resolve(answer);
+        },
+      });
+      this.#kick();
+    });
+    if ('error' in delivery) throw delivery.error;
+    return delivery.result;
+  }
+
+  close(): void {
+    this.#closing.abort();
+  }
+
+  #kick(): void {
+    if (this.#running || !this.#owner || this.#closing.signal.aborted) return;
+    this.#running = this.#run().finally(() => {
+      this.#running = null;
+    });
+  }
+
+  async #run(): Promise<void> {
+    let failures = 0;
+    for (let row = this.#rows[0]; row && !this.#closing.signal.aborted; row = this.#rows[0]) {
+      this.#inFlight = row.seq;
+      const delivery = await this.#attempt(row);
+      this.#inFlight = null;
+      if (this.#closing.signal.aborted) return;
+      if (delivery) {
+        failures = 0;
+        this.#finish(row.seq, delivery);
+        continue;
+      }
+      const waiter = this.#waiters.get(row.seq);
+      if (waiter && performance.now() >= waiter.deadlineMs) this.#expire(row.seq);
+      const pauseMs = Math.min(RETRY_MS_MAX, 50 * 2 ** Math.min(failures++, 8)) * (0.5 + Math.random());
+      await sleep(pauseMs, null, { signal: this.#closing.signal }).catch(() => {});
+    }
+  }
+
+  /** null: no final answer yet. */
+  async #attempt(row: OutboxRow): Promise<Delivery | null> {
+    const leftMs = (this.#waiters.get(row.seq)?.deadlineMs ?? Number.POSITIVE_INFINITY) - performance.now();
+    const settings = { timeoutMs: Math.max(1, Math.min(ATTEMPT_MS_MAX, leftMs)), signal: this.#closing.signal };
+    try {
+      return { result: await this.#send(row, settings) };
+    } catch (caught) {
+      const error = toMtError(caught);
+      if (error.code === 'INTERNAL')
+        this.#parts.log.error({ err: caught, method: row.method }, 'outbox delivery failed');
+      if (isMtError(error, 'CLIENT_EXPIRED')) {
+        this.#parts.settings.delete('outbox_client');
+        return null;
+      }
+      if (!isUndelivered(error)) return { error };
+      this.#lastError = error;
+      // These say that no tracker took it in this attempt; an earlier one may have.
+      if (isMtError(error, 'NO_QUORUM', 'TRACKER_UNREACHABLE') && !row.sent) this.#setSent(row, false);
+      return null;
+    }
+  }
+
+  async #send(row: OutboxRow, settings: { timeoutMs: number; signal: AbortSignal }): Promise<unknown> {
+    const { client } = this.#parts;
+    const request = { client_id: await this.#clientId(settings), seq: row.seq, acked: row.seq };
+    const full: CommandSettings = {
+      ...settings,
+      request,
+      session: row.session,
+      onSend: () => this.#setSent(row, true),
+    };
+    if (row.method === 'logout' || row.file === null) return client.command('logout', {}, full);
+    const ofFile = { group_id: row.file.groupId, file_name: row.file.fileName };
+    if (row.method === 'stop_share') return client.command('stop_share', ofFile, full);
+    const payload = this.#owner!.payload(row);
+    if (!payload) return {};
+    return row.method === 'share_file'
+      ? client.command('share_file', { ...ofFile, manifest: payload.manifest }, full)
+      : client.command('record_share', { ...ofFile, manifest_hash: payload.manifestHash }, full);
+  }
+
+  async #clientId(settings: { timeoutMs: number; signal: AbortSignal }): Promise<string> {
+    const known = this.#parts.settings.get('outbox_client');
+    if (known) return known;
+    const made = await this.#parts.client.registerClient(settings);
+    this.#parts.settings.set('outbox_client', made);
+    return made;
+  }
+
+  #setSent(row: OutboxRow, sent: boolean): void {
+    const index = this.#rows.findIndex(({ seq }) => seq === row.seq);
+    if (index < 0 || this.#rows[index]!.sent === sent) return;
+    this.#parts.store.setSent(row.seq, sent);
+    this.#rows[index] = { ...row, sent };
+  }
+
+  #finish(seq: number, delivery: Delivery): void {
+    const index = this.#rows.findIndex((row) => row.seq === seq);
+    if (index < 0) return;
+    const row = this.#rows[index]!;
+    this.#parts.db.transaction(() => {
+      this.#owner!.delivered(row, delivery);
+      this.#parts.store.delete(seq);
+    })();
+    this.#rows.splice(index, 1);
+    this.#waiters.get(seq)?.settle(delivery);
+  }
+
+  /** The caller waits no longer. */
+  #expire(seq: number): void {
+    const waiter = this.#waiters.get(seq);
+    const row = this.#rows.find((candidate) => candidate.seq === seq);
+    // An attempt under way ends at the same deadline and comes back here.
+    if (!waiter || !row || this.#inFlight === seq) return;
+    const error = row.sent ? unknownYet(row) : (this.#lastError ?? this.#parts.client.linkError ?? notTaken());
+    if (waiter.withdrawable && !row.sent) this.#finish(seq, { error });
+    else waiter.settle({ error });
+  }
+}
+
+/** The row stays: trackers that cannot be reached, cannot decide, or are not to be trusted yet may be better later. */
+function isUndelivered(error: MtError): boolean {
+  return isMtError(
+    error,
+    'TRACKER_UNREACHABLE',
+    'NO_QUORUM',
+    'OUTCOME_UNKNOWN',
+    'UNTRUSTED_CLUSTER',
+    'PROTOCOL_VERSION',
+    'OVERLOADED',
+    'TIMEOUT',
+    'CLOSED',
+    'CANCELLED',
+  );
+}
+
+function unknownYet(row: OutboxRow): MtError {
+  return new MtError(
+    'OUTCOME_UNKNOWN',
+    `${row.method} was sent, but no tracker answered in time: it may or may not have taken effect`,
+    'The daemon goes on by itself until the trackers answer; look at: mt status, mt show_shares',
+  );
+}
+
+function notTaken(): MtError {
+  return new MtError('NO_QUORUM', 'The trackers could not take it in time', 'Look at: mt tracker_status');
+}

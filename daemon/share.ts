@@ -1,0 +1,281 @@
+// The registry of what this daemon shares: remembered per user in SQLite, announced to the trackers under the session of the
+// moment, served only while its user is logged in and the file is the one that was hashed. Reads no content.
+import type { Logger } from 'pino';
+import type { ShareRow } from '../codec/control-api.ts';
+import { isMtError, MtError } from '../codec/errors.ts';
+import { compareFile, type FileIdentity } from './disk/file-identity.ts';
+import type { FileRef, ServableShare, SharePort } from './download/types.ts';
+import type { Delivery, Outbox, OutboxOwner } from './outbox.ts';
+import type { OutboxRow } from './store/outbox-store.ts';
+import type { StoredSession } from './store/settings-store.ts';
+import type { ShareRecord, ShareStore } from './store/share-store.ts';
+import type { Sqlite } from './store/store.ts';
+import { notLoggedIn } from './tracker-client.ts';
+
+/** How long a finished download waits for the trackers before it is reported with a warning instead. */
+const RECORD_MS_MAX = 5_000;
+
+export interface SharesParts {
+  readonly db: Sqlite;
+  readonly store: ShareStore;
+  readonly outbox: Outbox;
+  readonly log: Logger;
+  /** Its uploads end now. */
+  readonly onStopped: (file: FileRef) => void;
+}
+
+export class Shares implements SharePort, OutboxOwner {
+  readonly #parts: SharesParts;
+  readonly #records = new Map<string, ShareRecord>();
+  /** What was found wrong with a file; gone when the file is right again. */
+  readonly #problems = new Map<string, 'missing' | 'changed'>();
+  #session: StoredSession | null = null;
+
+  constructor(parts: SharesParts) {
+    this.#parts = parts;
+    for (const record of parts.store.all()) this.#records.set(keyOf(record.userId, record), record);
+  }
+
+  get session(): StoredSession | null {
+    return this.#session;
+  }
+
+  /** Who is logged in; null: nothing is served. */
+  setSession(session: StoredSession | null): void {
+    this.#session = session;
+  }
+
+  /** Shares of the user who is logged in. */
+  get count(): number {
+    return this.#own().length;
+  }
+
+  /** What may be served now: the logged-in user's share of that name, unless its file is known to be gone or changed. */
+  find(file: FileRef): ServableShare | null {
+    const record = this.record(file);
+    if (!record || this.#problems.has(keyOf(record.userId, record))) return null;
+    const manifest = this.#parts.store.manifest(record.userId, file);
+    return manifest && { ...record, manifest };
+  }
+
+  /** The logged-in user's share of that name, whatever the state of its file. */
+  record(file: FileRef): ShareRecord | null {
+    const user = this.#session?.userId;
+    return (user !== undefined && this.#records.get(keyOf(user, file))) || null;
+  }
+
+  reportChanged(file: FileRef, state: 'missing' | 'changed'): void {
+    const record = this.record(file);
+    if (!record) return;
+    this.#problems.set(keyOf(record.userId, record), state);
+    this.#parts.log.warn({ group: file.groupId, file: file.fileName, state }, 'a shared file is no longer served');
+  }
+
+  /** Every share with the state of its file now: of the logged-in user, or of all who used this daemon. */
+  async list(): Promise<ShareRow[]> {
+    const records = this.#session ? this.#own() : [...this.#records.values()];
+    const rows: ShareRow[] = [];
+    for (const record of records) {
+      const { groupId, fileName, path } = record;
+      rows.push({ group_id: groupId, file_name: fileName, path, state: await this.#stateOf(record) });
+    }
+    return rows;
+  }
+
+  /**
+   * Makes an uploaded file a share: remembered first, so that a crash at any instant ends with trackers and daemon agreeing.
+   * @returns whether the group had no such file. @throws MtError as the trackers decided; then it is no share.
+   */
+  async publish(share: ServableShare, timeoutMs?: number): Promise<{ newFile: boolean }> {
+    const row = this.#add(share, 'share_file');
+    try {
+      const wait = { withdrawable: true, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
+      const { new_file } = (await this.#parts.outbox.wait(row, wait)) as { new_file: boolean };
+      return { newFile: new_file };
+    } catch (error) {
+      if (isMtError(error, 'ALREADY_SHARED')) return { newFile: false };
+      throw error;
+    }
+  }
+
+  async addDownloaded(share: ServableShare): Promise<string | null> {
+    const row = this.#add(share, 'record_share');
+    try {
+      await this.#parts.outbox.wait(row, { timeoutMs: RECORD_MS_MAX, withdrawable: false });
+      return null;
+    } catch (error) {
+      if (isMtError(error, 'ALREADY_SHARED')) return null;
+      const why = error instanceof MtError ? error.message : 'the trackers did not answer';
+      return this.record(share)
+        ? `The file is complete; the trackers do not know yet that it is shared from here (${why}). The daemon tells them when it can.`
+        : `The file is complete, but it is not shared on: ${why}.`;
+    }
+  }
+
+  /** The same file at another place, or touched without another content: served from there from now on. */
+  relocate(file: FileRef, path: string, identity: FileIdentity): void {
+    const record = this.record(file);
+    const manifest = record && this.#parts.store.manifest(record.userId, file);
+    if (!record || !manifest) return;
+    const moved: ShareRecord = { ...record, path, ...identity };
+    this.#parts.store.put(moved, manifest, Date.now());
+    this.#records.set(keyOf(record.userId, file), moved);
+    this.#problems.delete(keyOf(record.userId, file));
+  }
+
+  /**
+   * stop_share: ends here at once and stays ended; the trackers are told as soon as they listen.
+   * @throws MtError NO_SUCH_SHARE; or what keeps the trackers from hearing it within `timeoutMs`.
+   */
+  async stop(file: FileRef, timeoutMs?: number): Promise<void> {
+    const session = this.#requireSession();
+    const record = this.record(file);
+    if (!record) {
+      throw new MtError(
+        'NO_SUCH_SHARE',
+        `"${file.fileName}" of group ${file.groupId} is not shared from here`,
+        'See what is: mt show_shares',
+      );
+    }
+    const row = this.#parts.db.transaction(() => {
+      this.#parts.store.delete(record.userId, file);
+      return this.#enqueue(session, 'stop_share', file);
+    })();
+    this.#forget(record);
+    await waitThough(
+      this.#parts.outbox.wait(row, { withdrawable: false, ...(timeoutMs === undefined ? {} : { timeoutMs }) }),
+      ['NO_SUCH_SHARE', 'NO_SUCH_FILE', 'NO_SUCH_GROUP', 'NOT_MEMBER'],
+    );
+  }
+
+  giveUp(file: FileRef): void {
+    if (!this.#session) return;
+    this.#enqueue(this.#session, 'stop_share', file);
+    this.#parts.outbox.kick();
+  }
+
+  /** The trackers say that it ended: the file left the group. */
+  drop(file: FileRef): void {
+    const record = this.record(file);
+    if (record) this.#delete(record);
+  }
+
+  /** The user is no longer a member there. */
+  dropGroup(groupId: string): void {
+    for (const record of this.#own()) if (record.groupId === groupId) this.#delete(record);
+  }
+
+  /** Shares that the trackers do not know under the current session, and whose file is there unchanged. */
+  async unannounced(): Promise<ShareRecord[]> {
+    const session = this.#session;
+    if (!session) return [];
+    const found: ShareRecord[] = [];
+    for (const record of this.#own()) {
+      if (record.announced !== session.token && (await this.#stateOf(record)) === 'pending') found.push(record);
+    }
+    return found;
+  }
+
+  manifestOf(record: ShareRecord): Uint8Array<ArrayBuffer> | null {
+    return this.#parts.store.manifest(record.userId, record) as Uint8Array<ArrayBuffer> | null;
+  }
+
+  /** The trackers know this share under that session. */
+  markAnnounced(record: FileRef & { userId: string }, session: string): void {
+    const known = this.#records.get(keyOf(record.userId, record));
+    if (!known) return;
+    this.#parts.store.markAnnounced(record.userId, record, session);
+    this.#records.set(keyOf(record.userId, record), { ...known, published: true, announced: session });
+  }
+
+  payload(row: OutboxRow): { manifest: Uint8Array<ArrayBuffer>; manifestHash: Uint8Array<ArrayBuffer> } | null {
+    const record = row.file && this.#records.get(keyOf(row.userId, row.file));
+    const manifest = record && this.manifestOf(record);
+    return manifest ? { manifest, manifestHash: record.manifestHash as Uint8Array<ArrayBuffer> } : null;
+  }
+
+  delivered(row: OutboxRow, delivery: Delivery): void {
+    if (!row.file || (row.method !== 'share_file' && row.method !== 'record_share')) return;
+    const record = this.#records.get(keyOf(row.userId, row.file));
+    if (!record) return;
+    if (!('error' in delivery) || isMtError(delivery.error, 'ALREADY_SHARED')) {
+      this.markAnnounced(record, row.session);
+    } else if (isMtError(delivery.error, 'NOT_LOGGED_IN') && record.published) {
+      // The session ended first: the next login shares it again.
+    } else {
+      this.#delete(record);
+    }
+  }
+
+  #add(share: ServableShare, method: 'share_file' | 'record_share'): OutboxRow {
+    const session = this.#requireSession();
+    const { manifest, ...rest } = share;
+    const published = method === 'record_share';
+    const record: ShareRecord = { ...rest, userId: session.userId, published, announced: null };
+    const row = this.#parts.db.transaction(() => {
+      this.#parts.store.put(record, manifest, Date.now());
+      return this.#enqueue(session, method, share);
+    })();
+    const key = keyOf(record.userId, record);
+    this.#records.set(key, record);
+    this.#problems.delete(key);
+    return row;
+  }
+
+  #enqueue(session: StoredSession, method: OutboxRow['method'], file: FileRef): OutboxRow {
+    const { groupId, fileName } = file;
+    return this.#parts.outbox.add({
+      session: session.token,
+      method,
+      userId: session.userId,
+      file: { groupId, fileName },
+    });
+  }
+
+  #delete(record: ShareRecord): void {
+    this.#parts.store.delete(record.userId, record);
+    this.#forget(record);
+  }
+
+  #forget(record: ShareRecord): void {
+    const key = keyOf(record.userId, record);
+    this.#records.delete(key);
+    this.#problems.delete(key);
+    if (record.userId === this.#session?.userId) {
+      this.#parts.onStopped({ groupId: record.groupId, fileName: record.fileName });
+    }
+  }
+
+  async #stateOf(record: ShareRecord): Promise<ShareRow['state']> {
+    const key = keyOf(record.userId, record);
+    const found = await compareFile(record.path, record);
+    if (found === 'intact') this.#problems.delete(key);
+    else this.#problems.set(key, found);
+    if (found !== 'intact') return found;
+    if (record.userId !== this.#session?.userId) return 'not_shared';
+    return record.announced === this.#session.token ? 'shared' : 'pending';
+  }
+
+  #own(): ShareRecord[] {
+    const user = this.#session?.userId;
+    return [...this.#records.values()].filter((record) => record.userId === user);
+  }
+
+  #requireSession(): StoredSession {
+    if (!this.#session) throw notLoggedIn();
+    return this.#session;
+  }
+}
+
+/** Waits; the listed codes mean that what was asked for is so already. */
+async function waitThough(waiting: Promise<unknown>, fine: readonly MtError['code'][]): Promise<void> {
+  try {
+    await waiting;
+  } catch (error) {
+    if (!isMtError(error, ...fine)) throw error;
+  }
+}
+
+function keyOf(userId: string, { groupId, fileName }: FileRef): string {
+  return `${userId}/${groupId}/${fileName}`;
+}

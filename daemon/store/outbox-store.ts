@@ -1,0 +1,76 @@
+// Rows of `outbox`: commands that must reach the trackers even if this daemon is killed first. Knows SQL and nothing else.
+import type { Statement } from 'better-sqlite3';
+import type { Sqlite } from './store.ts';
+
+export type OutboxMethod = 'share_file' | 'record_share' | 'stop_share' | 'logout';
+
+export interface NewOutboxRow {
+  readonly session: string;
+  readonly method: OutboxMethod;
+  readonly userId: string;
+  /** null for logout. */
+  readonly file: { readonly groupId: string; readonly fileName: string } | null;
+}
+export interface OutboxRow extends NewOutboxRow {
+  readonly seq: number;
+  /** It may have reached a tracker. */
+  readonly sent: boolean;
+}
+
+interface Row {
+  seq: number;
+  session: string;
+  method: OutboxMethod;
+  user_id: string;
+  group_id: string | null;
+  file_name: string | null;
+  sent: number;
+}
+
+export class OutboxStore {
+  readonly #insert: Statement<unknown[]>;
+  readonly #all: Statement<[], Row>;
+  readonly #setSent: Statement<[number, number]>;
+  readonly #delete: Statement<[number]>;
+
+  constructor(db: Sqlite) {
+    this.#insert = db.prepare(
+      `INSERT INTO outbox (session, method, user_id, group_id, file_name, sent, queued_at) VALUES (?, ?, ?, ?, ?, 0, ?)`,
+    );
+    this.#all = db.prepare('SELECT seq, session, method, user_id, group_id, file_name, sent FROM outbox ORDER BY seq');
+    this.#setSent = db.prepare('UPDATE outbox SET sent = ? WHERE seq = ?');
+    this.#delete = db.prepare('DELETE FROM outbox WHERE seq = ?');
+  }
+
+  add(row: NewOutboxRow, nowMs: number): OutboxRow {
+    const { session, method, userId, file } = row;
+    const { lastInsertRowid } = this.#insert.run(
+      session,
+      method,
+      userId,
+      file?.groupId ?? null,
+      file?.fileName ?? null,
+      nowMs,
+    );
+    return { ...row, seq: Number(lastInsertRowid), sent: false };
+  }
+
+  all(): OutboxRow[] {
+    return this.#all.all().map((row) => ({
+      seq: row.seq,
+      session: row.session,
+      method: row.method,
+      userId: row.user_id,
+      file: row.group_id === null || row.file_name === null ? null : { groupId: row.group_id, fileName: row.file_name },
+      sent: row.sent === 1,
+    }));
+  }
+
+  setSent(seq: number, sent: boolean): void {
+    this.#setSent.run(Number(sent), seq);
+  }
+
+  delete(seq: number): void {
+    this.#delete.run(seq);
+  }
+}
