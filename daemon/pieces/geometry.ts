@@ -5,16 +5,13 @@
  *     file   |------ piece 0 ------|------ piece 1 ------|-- piece 2 --|      the last piece may be short
  *     piece  |-block 0-|-block 1-|…                                           the last block may be short
  */
+import { BLOCK_SIZE, PIECE_COUNT_MAX, PIECE_SIZE_MIN } from '../../codec/limits.ts';
 
-/** Below this, headers and hashes cost more than the finer spread of pieces over a swarm brings. */
-export const PIECE_SIZE_MIN = 64 * 1024;
 /** Above this, a swarm's last pieces take visibly long; only files with too many pieces go beyond it. */
 export const PIECE_SIZE_SWARM_MAX = 1024 * 1024;
-/** A manifest carries 52 bytes of hashes a piece, so it stays near 400 KB. */
-export const PIECE_COUNT_MAX = 8000;
-/** One frame, one socket write: smaller blocks cost calls, larger ones hold up control messages behind them. */
-export const BLOCK_SIZE_MAX = 256 * 1024;
-/** 8 TiB: beyond it a piece would not fit a frame's or a buffer's 32-bit sizes. */
+/** What new files keep to, so that a manifest stays near 400 KB; any up to PIECE_COUNT_MAX are understood. */
+export const PIECE_COUNT_WANTED_MAX = 8000;
+/** 8 TiB: its pieces of 2 GiB still have offsets of 32 bits. */
 export const FILE_SIZE_MAX = 2 ** 43;
 
 /** A piece that exists in some geometry. Obtained from `pieceIndex` only. */
@@ -29,13 +26,13 @@ export interface Geometry {
 
 /**
  * The piece size of a new file: file ÷ 512 rounded (in the logarithm) to a power of two, from 64 KiB to 1 MiB; larger only
- * to keep the number of pieces ≤ PIECE_COUNT_MAX.
+ * to keep the number of pieces ≤ PIECE_COUNT_WANTED_MAX.
  */
 export function pieceSizeFor(sizeBytes: number): number {
   checkFileSize(sizeBytes);
   const wanted = 2 ** Math.round(Math.log2(Math.max(1, sizeBytes / 512)));
   let size = Math.min(PIECE_SIZE_SWARM_MAX, Math.max(PIECE_SIZE_MIN, wanted));
-  while (Math.ceil(sizeBytes / size) > PIECE_COUNT_MAX) size *= 2;
+  while (Math.ceil(sizeBytes / size) > PIECE_COUNT_WANTED_MAX) size *= 2;
   return size;
 }
 
@@ -66,19 +63,25 @@ export function pieceLength(geometry: Geometry, piece: PieceIndex): number {
 }
 
 export function blockCount(geometry: Geometry, piece: PieceIndex): number {
-  return Math.ceil(pieceLength(geometry, piece) / BLOCK_SIZE_MAX);
+  return Math.ceil(pieceLength(geometry, piece) / BLOCK_SIZE);
 }
 
 /** Bytes of block `block` (0 ≤ block < blockCount) of the piece. */
 export function blockLength(geometry: Geometry, piece: PieceIndex, block: number): number {
-  return Math.min(BLOCK_SIZE_MAX, pieceLength(geometry, piece) - block * BLOCK_SIZE_MAX);
+  return Math.min(BLOCK_SIZE, pieceLength(geometry, piece) - block * BLOCK_SIZE);
 }
 
 /** The block that covers exactly `size` bytes at `offset` of the piece; null if that is not one whole block. */
 export function blockAt(geometry: Geometry, piece: PieceIndex, offset: number, size: number): number | null {
-  const block = offset / BLOCK_SIZE_MAX;
-  if (!Number.isInteger(block) || block < 0 || block >= blockCount(geometry, piece)) return null;
-  return blockLength(geometry, piece, block) === size ? block : null;
+  const block = blockAround(geometry, piece, offset, size);
+  return block !== null && offset % BLOCK_SIZE === 0 && blockLength(geometry, piece, block) === size ? block : null;
+}
+
+/** The block in which `size` bytes at `offset` of the piece lie; null if they lie in no single block. */
+export function blockAround(geometry: Geometry, piece: PieceIndex, offset: number, size: number): number | null {
+  const block = Math.floor(offset / BLOCK_SIZE);
+  if (!(offset >= 0 && size > 0 && block < blockCount(geometry, piece))) return null;
+  return (offset % BLOCK_SIZE) + size <= blockLength(geometry, piece, block) ? block : null;
 }
 
 function checkFileSize(sizeBytes: number): void {

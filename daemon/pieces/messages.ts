@@ -14,7 +14,7 @@
  * bitfield, have, getting and want are news; they travel in both directions on any link.
  */
 
-/** `count` blocks, from block `first` on. Block b of a piece covers the bytes from b · BLOCK_SIZE_MAX. */
+/** `count` blocks, from block `first` on. Block b of a piece covers the bytes from b · BLOCK_SIZE. */
 export interface BlockRun {
   readonly first: number;
   readonly count: number;

@@ -12,7 +12,7 @@
 import { Assembly } from './assembly.ts';
 import { first } from './bitfield.ts';
 import type { Core } from './core.ts';
-import { blockAt, blockCount, pieceIndex } from './geometry.ts';
+import { blockAround, blockAt, blockCount, pieceIndex } from './geometry.ts';
 import type { Neighbour } from './neighbour-table.ts';
 import { rarest } from './offer-picker.ts';
 import { Source } from './source.ts';
@@ -97,19 +97,19 @@ export class Receiver {
 
   wantsBlock(id: NeighbourId, { piece, offset, size }: BlockClaim): boolean {
     const index = pieceIndex(this.core.geometry, piece);
-    const block = index === null ? null : blockAt(this.core.geometry, index, offset, size);
+    const block = index === null ? null : blockAround(this.core.geometry, index, offset, size);
     const assembly = this.assemblies.get(piece);
-    return block !== null && assembly !== undefined && assembly.sources.has(id) && assembly.lacks(block);
+    return block !== null && assembly?.sources.has(id) === true && assembly.lacks(block);
   }
 
-  onBlock(id: NeighbourId, claim: BlockClaim): void {
+  onBlock(id: NeighbourId, claim: BlockClaim & { kept: boolean }): void {
     const source = this.sources.get(id);
     if (!source) return;
     const index = pieceIndex(this.core.geometry, claim.piece);
     const block = index === null ? null : blockAt(this.core.geometry, index, claim.offset, claim.size);
     if (block === null) return this.core.ban(source.neighbour, 'protocol');
     source.onData(claim.size, this.core.nowMs);
-    if (!this.wantsBlock(id, claim)) {
+    if (!claim.kept || !this.wantsBlock(id, claim)) {
       this.bytesUseless += claim.size;
       return;
     }

@@ -54,13 +54,17 @@ export type TransferEvent =
       readonly role: LinkRole;
       readonly message: PieceMessage;
     }
-  /** A whole block arrived on the download link. The shell asked `wantsBlock` when its header came, and kept it or not. */
+  /**
+   * A whole block arrived on the download link. The shell asked `wantsBlock` when its header came; `kept`: all its bytes lie in
+   * the piece's slot (not so if the answer was no, or the slot was given up while they came).
+   */
   | {
       readonly type: 'block';
       readonly neighbour: NeighbourId;
       readonly piece: number;
       readonly offset: number;
       readonly size: number;
+      readonly kept: boolean;
     }
   /** Any byte came on the download link since the last report (part of a block, a keepalive). Once in 100 ms is enough. */
   | { readonly type: 'alive'; readonly neighbour: NeighbourId }
@@ -114,7 +118,7 @@ export type TransferAction =
 /** `corrupt`: pieces that it alone sent did not match their hash; `protocol`: an impossible message; `stalls`: accepted and never sent. */
 export type BanReason = 'corrupt' | 'protocol' | 'stalls';
 
-/** A header's claim, to be asked before its payload is read. */
+/** What a header claims to bring: bytes of the piece. */
 export interface BlockClaim {
   readonly piece: number;
   readonly offset: number;
@@ -139,7 +143,8 @@ export interface TransferPolicy {
   /** Takes one event and answers what to do, in order. Never throws on anything that a neighbour sent. */
   step(event: TransferEvent, nowMs: number): TransferAction[];
   /**
-   * Whether a block whose header just came is wanted; false: read it into nowhere (still report it as a `block` event).
+   * Whether a block, or a part of one, whose header just came is wanted; false: read it into nowhere (but report the whole block as a
+   * `block` event all the same).
    * A `verify` or `discard` of that piece may come while the payload is still arriving (endgame: another source was
    * faster): from then on the rest goes into nowhere too, because the slot may already belong to another piece.
    */

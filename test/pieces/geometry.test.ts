@@ -1,16 +1,16 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { BLOCK_SIZE, PIECE_SIZE_MIN } from '../../codec/limits.ts';
 import {
-  BLOCK_SIZE_MAX,
+  blockAround,
   blockAt,
   blockCount,
   blockLength,
   FILE_SIZE_MAX,
   type Geometry,
   makeGeometry,
-  PIECE_COUNT_MAX,
-  PIECE_SIZE_MIN,
+  PIECE_COUNT_WANTED_MAX,
   PIECE_SIZE_SWARM_MAX,
   type PieceIndex,
   pieceIndex,
@@ -22,7 +22,7 @@ import {
 const test = suite('geometry');
 const GiB = 2 ** 30;
 
-const someSizes = [0, 1, 20 * GiB, FILE_SIZE_MAX, PIECE_COUNT_MAX * PIECE_SIZE_SWARM_MAX].concat(
+const someSizes = [0, 1, 20 * GiB, FILE_SIZE_MAX, PIECE_COUNT_WANTED_MAX * PIECE_SIZE_SWARM_MAX].concat(
   [PIECE_SIZE_MIN, 2 ** 20, 512 * 2 ** 17].flatMap((p) => [p - 1, p, p + 1, 7 * p, 7 * p - 1, 7 * p + 1]),
 );
 
@@ -40,10 +40,13 @@ function checkTiling(geometry: Geometry): void {
     assert.ok(pieceLength(geometry, piece) > 0);
     const blocks = blockCount(geometry, piece);
     const last = blocks - 1;
-    assert.is(last * BLOCK_SIZE_MAX + blockLength(geometry, piece, last), pieceLength(geometry, piece));
-    assert.is(blockAt(geometry, piece, last * BLOCK_SIZE_MAX, blockLength(geometry, piece, last)), last);
-    assert.is(blockAt(geometry, piece, blocks * BLOCK_SIZE_MAX, 1), null);
+    assert.is(last * BLOCK_SIZE + blockLength(geometry, piece, last), pieceLength(geometry, piece));
+    assert.is(blockAt(geometry, piece, last * BLOCK_SIZE, blockLength(geometry, piece, last)), last);
+    assert.is(blockAt(geometry, piece, blocks * BLOCK_SIZE, 1), null);
     assert.is(blockAt(geometry, piece, 1, 1), null);
+    assert.is(blockAround(geometry, piece, last * BLOCK_SIZE, 1), last);
+    assert.is(blockAround(geometry, piece, pieceLength(geometry, piece) - 1, 2), null);
+    assert.is(blockAround(geometry, piece, BLOCK_SIZE - 1, 2), null);
     assert.is(blockAt(geometry, piece, 0, blockLength(geometry, piece, 0) + 1), null);
   }
 }
@@ -51,9 +54,9 @@ function checkTiling(geometry: Geometry): void {
 function checkSize(sizeBytes: number): void {
   const pieceSizeBytes = pieceSizeFor(sizeBytes);
   const geometry = makeGeometry(sizeBytes, pieceSizeBytes);
-  assert.ok(geometry.pieceCount <= PIECE_COUNT_MAX);
+  assert.ok(geometry.pieceCount <= PIECE_COUNT_WANTED_MAX);
   assert.ok(pieceSizeBytes >= PIECE_SIZE_MIN);
-  if (pieceSizeBytes > PIECE_SIZE_SWARM_MAX) assert.ok(sizeBytes / (pieceSizeBytes / 2) > PIECE_COUNT_MAX);
+  if (pieceSizeBytes > PIECE_SIZE_SWARM_MAX) assert.ok(sizeBytes / (pieceSizeBytes / 2) > PIECE_COUNT_WANTED_MAX);
   checkTiling(geometry);
 }
 

@@ -5,8 +5,9 @@
  * Model: the uplink sends one chunk after the other, taking turns between the jobs whose sockets have room. A chunk arrives a
  * latency later and passes the receiver's downlink. Control messages cost no bandwidth and keep their order on a link.
  */
+import { BLOCK_SIZE } from '../../codec/limits.ts';
 import { Bitfield } from '../../daemon/pieces/bitfield.ts';
-import { BLOCK_SIZE_MAX, blockLength, type Geometry, type PieceIndex } from '../../daemon/pieces/geometry.ts';
+import { blockLength, type Geometry, type PieceIndex } from '../../daemon/pieces/geometry.ts';
 import type { PieceMessage } from '../../daemon/pieces/messages.ts';
 import type { LinkRole, TransferAction, TransferEvent, TransferPolicy, UploadJob } from '../../daemon/pieces/types.ts';
 import type { Clock } from './clock.ts';
@@ -125,9 +126,10 @@ export class SimNode {
     if (parcel.endOfBlock === null) return this.step({ type: 'alive', neighbour: from });
     const piece = parcel.piece as PieceIndex;
     const size = blockLength(this.host.geometry, piece, parcel.endOfBlock);
-    const claim = { piece, offset: parcel.endOfBlock * BLOCK_SIZE_MAX, size };
-    if (parcel.isBad && this.policy.wantsBlock(from, claim)) this.badPieces.add(piece);
-    this.step({ type: 'block', neighbour: from, ...claim });
+    const claim = { piece, offset: parcel.endOfBlock * BLOCK_SIZE, size };
+    const kept = this.policy.wantsBlock(from, claim);
+    if (parcel.isBad && kept) this.badPieces.add(piece);
+    this.step({ type: 'block', neighbour: from, ...claim, kept });
   }
 
   acknowledge(neighbour: number, size: number): void {
