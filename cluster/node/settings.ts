@@ -1,0 +1,61 @@
+// The tracker's timing and limits, each with its reason. What depends on each other is asserted at load.
+import assert from 'node:assert';
+import {
+  MANIFEST_BYTES_MAX,
+  RAFT_PAYLOAD_BYTES_MAX,
+  RPC_PAYLOAD_BYTES_MAX,
+  RPC_UNSENT_BYTES_HARD_MAX,
+} from '../../codec/limits.ts';
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/** The consensus clock. */
+export const TICK_MS = 20;
+/** A pause (garbage, a stopped process) is made up for by this many ticks at most: what piled up meanwhile is heard first. */
+export const TICKS_AT_ONCE_MAX = 2;
+export const HEARTBEAT_TICKS = 3;
+/** Round trip between trackers, a busy event loop and an fsync included. */
+export const ROUND_TRIP_TICKS = 3;
+/**
+ * 400 to 800 ms of silence. A killed tracker is noticed by its broken links long before (some 100 ms), so this only matters for
+ * machines that vanish, and must be well above what a loaded host with slow disks does to a healthy leader.
+ */
+export const ELECTION_TICKS = 20;
+/** 2 s: nobody wants to wait longer for one write. */
+export const DISK_STALL_TICKS = 100;
+
+/** A command with a manifest. */
+export const ENTRY_BYTES_MAX = MANIFEST_BYTES_MAX + 64 * KiB;
+export const APPEND_BYTES_MAX = 1 * MiB;
+export const INFLIGHT_MESSAGES_MAX = 64;
+/** Per follower; the connection itself is given up when this much and more lies unsent. */
+export const INFLIGHT_BYTES_MAX = 16 * MiB;
+export const UNCOMMITTED_BYTES_MAX = 32 * MiB;
+export const ENTRY_CACHE_BYTES_MAX = 16 * MiB;
+export const PENDING_READS_MAX = 10_000;
+
+/** Commands that wait for an answer on one tracker; beyond it: OVERLOADED. */
+export const PENDING_COMMANDS_MAX = 20_000;
+/** How long a command waits for a quorum when its caller did not say. */
+export const COMMAND_MS_DEFAULT = 10_000;
+
+/** Entries between two snapshots of the state: some 100 ms of replay at start. */
+export const SNAPSHOT_ENTRIES = 50_000;
+/** Entries kept readable behind a snapshot, so that a follower that was away for a moment gets them instead of the snapshot. */
+export const ENTRIES_KEPT = 10_000;
+/** Between two chunks of a snapshot being written: the loop is free for everyone else. */
+export const SNAPSHOT_CHUNK_PAUSE_MS = 4;
+/** Bytes of entries read at once when applying. */
+export const APPLY_BYTES_MAX = 4 * MiB;
+
+/** Re-dialling another tracker. */
+export const DIAL_BACKOFF_MS_MIN = 50;
+export const DIAL_BACKOFF_MS_MAX = 1_000;
+/** A tracker whose host vanished is noticed after this; a killed one at once. */
+export const LINK_KEEP_ALIVE = { probeMs: 500, lostMs: 2_000 } as const;
+
+assert(APPEND_BYTES_MAX + ENTRY_BYTES_MAX < RAFT_PAYLOAD_BYTES_MAX);
+assert(RPC_PAYLOAD_BYTES_MAX <= ENTRY_BYTES_MAX + 64 * KiB);
+assert(INFLIGHT_BYTES_MAX + ENTRY_BYTES_MAX < RPC_UNSENT_BYTES_HARD_MAX);
+assert(ELECTION_TICKS >= 3 * (HEARTBEAT_TICKS + ROUND_TRIP_TICKS));

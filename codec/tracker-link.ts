@@ -1,0 +1,120 @@
+// The conversation between two trackers of a cluster. Each dials the other once: calls, Raft messages and forwarded commands go
+// out on the dialled connection, answers come back on it. Beside the calls below it carries three frames of its own:
+//
+//   raft      one message of the consensus core (raft-messages.ts)
+//   propose   follower → leader: commands of one turn, [[ref, command, manifest | null] …]
+//   proposed  leader → follower: their outcomes, [[ref, outcome, reply | reason | null] …]
+import * as v from 'valibot';
+import { decodeCbor, encodeCbor } from './cbor.ts';
+import { errorWireSchema } from './errors.ts';
+import { addressSchema, countSchema, sha256Schema, tokenSchema } from './ids.ts';
+import { PIECE_COUNT_MAX, RAFT_PAYLOAD_BYTES_MAX } from './limits.ts';
+import { RAFT_FRAME, RAFT_FRAME_BYTES_MAX, snapshotMetaSchema } from './raft-messages.ts';
+import type { Api } from './rpc.ts';
+import { trackerRowSchema } from './tracker-rpc.ts';
+
+export const PROPOSE_FRAME = 'propose';
+export const PROPOSED_FRAME = 'proposed';
+/** Live sessions in one report; a tracker with more daemons sends several. */
+export const LEASES_PER_REPORT_MAX = 5_000;
+
+const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array);
+const nothing = v.strictObject({});
+
+/** One founder: its number, the identity of its data directory, and where the tracker file says it is. */
+export const founderSchema = v.strictObject({
+  number: countSchema,
+  incarnation: tokenSchema,
+  ...addressSchema.entries,
+});
+export type Founder = v.InferOutput<typeof founderSchema>;
+const founders = v.pipe(v.array(founderSchema), v.minLength(1), v.maxLength(64));
+
+export const snapshotHeaderSchema = v.strictObject({
+  meta: snapshotMetaSchema,
+  /** Chain hash of the entry at meta.index. */
+  chain: sha256Schema,
+  chunk_count: countSchema,
+  size: countSchema,
+  /** SHA-256 of all chunks, one after the other. */
+  hash: sha256Schema,
+});
+export type SnapshotHeader = v.InferOutput<typeof snapshotHeaderSchema>;
+
+export const linkApi = {
+  /** From the first tracker of the file: are you new, and is this who founds the cluster? Refused with a sentence if not. */
+  confirm_founding: { params: v.strictObject({ founders }), result: nothing },
+  /** The cluster is founded; by whoever knows, to a founder that does not. */
+  founded: { params: v.strictObject({ cluster_id: tokenSchema, founders }), result: nothing },
+  /** From the leader: you are a learner of this cluster now. */
+  join: { params: v.strictObject({ cluster_id: tokenSchema }), result: nothing },
+
+  status: { params: nothing, result: v.omit(trackerRowSchema, ['reachable', 'lag']) },
+
+  /** Daemons that were heard since the last report, and the progress of their downloads. */
+  report_leases: {
+    params: v.strictObject({
+      sessions: v.pipe(v.array(v.tuple([tokenSchema, countSchema])), v.maxLength(LEASES_PER_REPORT_MAX)),
+      downloads: v.array(
+        v.tuple([tokenSchema, v.string(), v.string(), v.pipe(countSchema, v.maxValue(PIECE_COUNT_MAX))]),
+      ),
+    }),
+    result: nothing,
+  },
+
+  /** A snapshot for a follower: header, chunks in order, end. A new header forgets an unfinished one. */
+  snapshot_begin: { params: snapshotHeaderSchema, result: nothing },
+  snapshot_chunk: {
+    params: v.strictObject({ index: countSchema, position: countSchema, data: bytes }),
+    result: nothing,
+  },
+  /** Everything has arrived, manifests included: install it. `term` is the leader's. */
+  snapshot_end: { params: v.strictObject({ index: countSchema, term: countSchema }), result: nothing },
+  get_manifest: {
+    params: v.strictObject({ hash: sha256Schema }),
+    result: v.strictObject({ manifest: v.nullable(bytes) }),
+  },
+} as const satisfies Api;
+export type LinkApi = typeof linkApi;
+
+/** What became of a forwarded command: applied with that reply, refused for that reason, or fate unknown. */
+const replySchema = v.variant('ok', [
+  v.strictObject({ ok: v.literal(true), result: v.record(v.string(), v.unknown()) }),
+  v.strictObject({ ok: v.literal(false), error: errorWireSchema }),
+]);
+export type CommandReply = v.InferOutput<typeof replySchema>;
+const outcomeSchema = v.variant('outcome', [
+  v.strictObject({ ref: countSchema, outcome: v.literal('applied'), reply: replySchema }),
+  v.strictObject({ ref: countSchema, outcome: v.literal('refused'), reason: v.pipe(v.string(), v.maxLength(64)) }),
+  v.strictObject({ ref: countSchema, outcome: v.literal('unknown') }),
+]);
+export type Outcome = v.InferOutput<typeof outcomeSchema>;
+const proposalSchema = v.tuple([countSchema, bytes, v.nullable(bytes)]);
+export type ForwardedProposal = v.InferOutput<typeof proposalSchema>;
+
+const proposalsSchema = v.array(proposalSchema);
+const outcomesSchema = v.array(outcomeSchema);
+
+export function encodeProposals(proposals: readonly ForwardedProposal[]): Uint8Array {
+  return encodeCbor(proposals);
+}
+
+/** Byte strings of the result alias `payload`. @throws MtError PROTOCOL */
+export function decodeProposals(payload: Uint8Array): ForwardedProposal[] {
+  return decodeCbor(payload, proposalsSchema, 'forwarded commands');
+}
+
+export function encodeOutcomes(outcomes: readonly Outcome[]): Uint8Array {
+  return encodeCbor(outcomes);
+}
+
+/** @throws MtError PROTOCOL */
+export function decodeOutcomes(payload: Uint8Array): Outcome[] {
+  return decodeCbor(payload, outcomesSchema, 'outcomes');
+}
+
+/** Largest payload of the frames beside the calls. */
+export function linkPayloadMax(type: string): number | undefined {
+  if (type === RAFT_FRAME) return RAFT_FRAME_BYTES_MAX;
+  return type === PROPOSE_FRAME || type === PROPOSED_FRAME ? RAFT_PAYLOAD_BYTES_MAX : undefined;
+}
