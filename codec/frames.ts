@@ -15,6 +15,9 @@ export const FRAME_VERSION = 1;
 /** Bytes before the type: marker, version, type size. */
 export const FRAME_PRELUDE_SIZE = 4;
 
+const NOTHING = Buffer.alloc(0);
+const HELD_SIZE_MIN = 64;
+
 export interface FrameHeader {
   type: string;
   payloadSize: number;
@@ -88,17 +91,18 @@ function checkMarker(bytes: Uint8Array): void {
 }
 
 /**
- * A push parser: takes any split of the bytes, gives whole frames. Memory is bounded by the largest allowed frame.
+ * A push parser: takes any split of the bytes, gives whole frames. Memory is bounded by twice the bytes that arrived of one
+ * allowed frame, and time is linear in them, however small the chunks are.
  * `payloadMax(type)` gives the largest payload of a type, or undefined for a type that this conversation does not have.
  * A payload handed out may alias the chunk it came in: keep a copy of what must outlive the callback.
  */
 export class FrameParser {
   readonly #payloadMax: (type: string) => number | undefined;
   readonly #onFrame: (type: string, payload: Buffer) => void;
-  /** Bytes of an unfinished frame. Invariant: shorter than that frame. */
-  #held: Buffer[] = [];
+  /** The first `#heldSize` bytes are those of an unfinished frame. Invariant: `#heldSize` < `#need`. */
+  #held = NOTHING;
   #heldSize = 0;
-  /** Total bytes that must be held before anything more can be parsed. */
+  /** Bytes of the unfinished frame that must be there before more of it can be understood. */
   #need = FRAME_PRELUDE_SIZE;
   #dead = false;
 
@@ -115,56 +119,74 @@ export class FrameParser {
   /** @throws MtError PROTOCOL or TOO_LARGE; the connection must be closed then: nothing after it can be understood. */
   push(chunk: Buffer): void {
     if (this.#dead) return;
-    if (this.#heldSize + chunk.length < this.#need) {
-      this.#hold(chunk);
-      return;
-    }
-    let bytes = chunk;
-    if (this.#heldSize > 0) {
-      this.#held.push(chunk);
-      bytes = Buffer.concat(this.#held);
-      this.#held = [];
-      this.#heldSize = 0;
-    }
     try {
-      this.#parse(bytes);
+      let at = 0;
+      while (this.#heldSize > 0 && at < chunk.length) at += this.#continue(chunk, at);
+      if (at < chunk.length) this.#parse(chunk, at);
     } catch (error) {
       this.#dead = true;
+      this.#held = NOTHING;
+      this.#heldSize = 0;
       throw error;
     }
   }
 
-  #parse(bytes: Buffer): void {
-    let at = 0;
-    while (at < bytes.length) {
-      const rest = at === 0 ? bytes : bytes.subarray(at);
-      const header = readFrameHeader(rest);
+  /** Completes the held frame as far as the chunk goes. Returns how many of its bytes were taken. */
+  #continue(chunk: Buffer, at: number): number {
+    const size = Math.min(this.#need - this.#heldSize, chunk.length - at);
+    this.#hold(chunk.subarray(at, at + size));
+    const bytes = this.#held.subarray(0, this.#heldSize);
+    const need = this.#frameAt(bytes);
+    if (typeof need === 'number') this.#need = need;
+    else {
+      this.#held = NOTHING;
+      this.#heldSize = 0;
+      this.#onFrame(need.type, bytes.subarray(need.headerSize));
+    }
+    return size;
+  }
+
+  /** Hands out every whole frame from `at` on, and holds what is left. */
+  #parse(chunk: Buffer, start: number): void {
+    let at = start;
+    while (at < chunk.length) {
+      const rest = chunk.subarray(at);
+      const header = this.#frameAt(rest);
       if (typeof header === 'number') {
         this.#need = header;
         this.#hold(rest);
         return;
       }
-      const max = this.#payloadMax(header.type);
-      if (max === undefined) throw new MtError('PROTOCOL', `unexpected frame type "${header.type}"`);
-      if (header.payloadSize > max) {
-        throw new MtError('TOO_LARGE', `frame "${header.type}": at most ${max} bytes, got ${header.payloadSize}`);
-      }
       const frameSize = header.headerSize + header.payloadSize;
-      if (rest.length < frameSize) {
-        this.#need = frameSize;
-        this.#hold(rest);
-        return;
-      }
       at += frameSize;
       this.#onFrame(header.type, rest.subarray(header.headerSize, frameSize));
     }
-    this.#need = FRAME_PRELUDE_SIZE;
   }
 
+  /** The frame at `bytes[0]` when all of it is there, else how many bytes must be there to know more. */
+  #frameAt(bytes: Buffer): FrameHeader | number {
+    const header = readFrameHeader(bytes);
+    if (typeof header === 'number') return header;
+    const max = this.#payloadMax(header.type);
+    if (max === undefined) throw new MtError('PROTOCOL', `unexpected frame type "${header.type}"`);
+    if (header.payloadSize > max) {
+      throw new MtError('TOO_LARGE', `frame "${header.type}": at most ${max} bytes, got ${header.payloadSize}`);
+    }
+    const frameSize = header.headerSize + header.payloadSize;
+    return bytes.length < frameSize ? frameSize : header;
+  }
+
+  /** Copies: a held chunk would keep all of its memory alive. Grows by doubling, never ahead of what arrived by more than that. */
   #hold(bytes: Buffer): void {
-    this.#held.push(bytes);
-    this.#heldSize += bytes.length;
-    // Many tiny chunks would each keep their own pool slab alive.
-    if (this.#held.length > 64) this.#held = [Buffer.concat(this.#held)];
+    const size = this.#heldSize + bytes.length;
+    if (size > this.#held.length) {
+      const grown = Buffer.allocUnsafe(
+        Math.min(Math.max(size, this.#held.length * 2, HELD_SIZE_MIN), Math.max(this.#need, size)),
+      );
+      grown.set(this.#held.subarray(0, this.#heldSize));
+      this.#held = grown;
+    }
+    this.#held.set(bytes, this.#heldSize);
+    this.#heldSize = size;
   }
 }

@@ -42,8 +42,14 @@ export const CBOR_ITEMS_MAX = 200_000;
 
 /** Requests that one connection may have unanswered; beyond it the reader pauses, so the sender feels it. */
 export const RPC_IN_FLIGHT_MAX = 1_024;
+/** Event streams among them: they last, so beyond it a new one is refused, for pausing would stop the cancels that end them. */
+export const RPC_STREAMS_MAX = 4_096;
 /** Bytes that may wait unsent for one connection before its reader pauses too. */
 export const RPC_UNSENT_BYTES_MAX = 4 * MiB;
+/** Beyond it the connection ends: whoever streams did not heed the limit above, and the other side does not read. */
+export const RPC_UNSENT_BYTES_HARD_MAX = 64 * MiB;
+/** Nothing at all left for the other side in this time although something waits: it is given up. */
+export const RPC_UNSENT_STUCK_MS = 60_000;
 /** Silence after which a connection is probed, and after which it is given up. */
 export const KEEP_ALIVE_MS = 5_000;
 export const KEEP_ALIVE_LOST_MS = 15_000;
@@ -65,5 +71,6 @@ assert(PIECE_SIZE_MIN <= BLOCK_SIZE);
 assert(MANIFEST_BYTES_MAX < RPC_PAYLOAD_BYTES_MAX);
 assert(RPC_PAYLOAD_BYTES_MAX < RAFT_PAYLOAD_BYTES_MAX);
 assert(Math.ceil(PIECE_COUNT_MAX / 8) * 4 < PEER_PAYLOAD_BYTES_MAX);
+assert(RPC_UNSENT_BYTES_MAX + RAFT_PAYLOAD_BYTES_MAX < RPC_UNSENT_BYTES_HARD_MAX);
 assert(HEARTBEAT_MS * 3 < LEASE_MS);
 assert(KEEP_ALIVE_MS * 2 < KEEP_ALIVE_LOST_MS);

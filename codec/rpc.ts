@@ -1,79 +1,46 @@
 // Request and response over any Duplex: ids, deadlines, cancellation, event streams, backpressure.
 // Symmetric: each side may serve an API and call the other's. Knows nothing of sockets, TLS or what the methods mean.
-//
-//   hello {versions, …}   call [id, method, params, timeoutMs]   reply [id, result]   error [id, error]
-//   event [id, item] (any number before the reply)   cancel [id]   ping [n]   pong [n]
+// How the frames look is in rpc-wire.ts.
+import { AssertionError } from 'node:assert';
 import type { Duplex } from 'node:stream';
-import * as v from 'valibot';
+import type * as v from 'valibot';
 import { checkSchema, decodeCbor, encodeCbor } from './cbor.ts';
-import { type ErrorWire, errorWireSchema, MtError, toMtError } from './errors.ts';
+import { type ErrorWire, MtError, toMtError } from './errors.ts';
 import { encodeFrame, FrameParser } from './frames.ts';
-import { agreeOnVersion, OWN_VERSIONS, type VersionRange, versionRangeSchema } from './hello.ts';
-import { countSchema } from './ids.ts';
+import { agreeOnVersion, OWN_VERSIONS } from './hello.ts';
+import { KeepAlive, type KeepAliveTimes } from './keep-alive.ts';
 import {
   HANDSHAKE_MS_MAX,
-  KEEP_ALIVE_LOST_MS,
-  KEEP_ALIVE_MS,
   RPC_IN_FLIGHT_MAX,
   RPC_PAYLOAD_BYTES_MAX,
+  RPC_STREAMS_MAX,
+  RPC_UNSENT_BYTES_HARD_MAX,
   RPC_UNSENT_BYTES_MAX,
 } from './limits.ts';
+import type {
+  Api,
+  CallOptions,
+  EventOf,
+  ExtraFrames,
+  Method,
+  Params,
+  Result,
+  RpcOptions,
+  Schema,
+} from './rpc-types.ts';
+import {
+  callSchema,
+  closedError,
+  encodeRpcError,
+  errorSchema,
+  helloEnvelope,
+  idAndValueSchema,
+  idSchema,
+  rpcPayloadMax,
+  tooLarge,
+} from './rpc-wire.ts';
 
-type Schema = v.GenericSchema;
-/** One method of a conversation. `event` is the schema of what it streams before its result. */
-export interface Method {
-  readonly params: Schema;
-  readonly result: Schema;
-  readonly event?: Schema;
-}
-export type Api = Readonly<Record<string, Method>>;
-export type Params<A extends Api, M extends keyof A> = v.InferInput<A[M]['params']>;
-export type Result<A extends Api, M extends keyof A> = v.InferOutput<A[M]['result']>;
-export type EventOf<A extends Api, M extends keyof A> = A[M] extends { event: infer E extends Schema }
-  ? v.InferOutput<E>
-  : never;
-
-export interface CallContext<Event = never> {
-  /** Aborted when the caller cancels, its deadline passes, or the connection ends. */
-  readonly signal: AbortSignal;
-  /** Time the caller still waits, in ms; 0 = no deadline. */
-  readonly timeoutMs: number;
-  /** Streams one item to the caller. Returns false while the connection's unsent bytes are over their limit. */
-  emit(item: Event): boolean;
-}
-export type Handlers<A extends Api> = {
-  readonly [M in keyof A]: (
-    params: v.InferOutput<A[M]['params']>,
-    context: CallContext<EventOf<A, M>>,
-  ) => Promise<v.InferInput<A[M]['result']>> | v.InferInput<A[M]['result']>;
-};
-
-export interface CallOptions<Event> {
-  /** 0 = no deadline. */
-  timeoutMs?: number;
-  /** Waits this much longer than the other side is told, so that its own answer to a passed deadline can arrive. */
-  graceMs?: number;
-  signal?: AbortSignal;
-  onEvent?: (item: Event) => void;
-}
-
-/** Frames beside the RPC ones that a conversation carries, such as Raft messages between trackers. */
-export interface ExtraFrames {
-  readonly payloadMax: (type: string) => number | undefined;
-  readonly onFrame: (type: string, payload: Buffer) => void;
-}
-
-export interface RpcOptions<Calls extends Api, Serves extends Api, Hello extends Schema> {
-  calls: Calls;
-  serves?: Serves;
-  handlers?: Handlers<Serves>;
-  /** Own hello, beside the versions, and the schema of the other side's. */
-  hello: v.InferInput<Hello>;
-  helloSchema: Hello;
-  extra?: ExtraFrames;
-  /** Off for the control socket, where the kernel tells at once. Default: KEEP_ALIVE_MS, KEEP_ALIVE_LOST_MS. */
-  keepAlive?: boolean | { readonly probeMs: number; readonly lostMs: number };
-}
+export type * from './rpc-types.ts';
 
 interface PendingCall {
   method: string;
@@ -83,11 +50,8 @@ interface PendingCall {
   settle: (error: MtError | null, value?: unknown) => void;
 }
 
-const HELLO_BYTES_MAX = 4096;
-const idOnly = v.tuple([countSchema]);
-const idAndValue = v.tuple([countSchema, v.unknown()]);
-const callSchema = v.tuple([countSchema, v.pipe(v.string(), v.maxLength(64)), v.unknown(), countSchema]);
-const errorSchema = v.tuple([countSchema, errorWireSchema]);
+/** setTimeout() fires at once beyond this. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 const NO_EXTRA: ExtraFrames = { payloadMax: () => undefined, onFrame: () => {} };
 
 export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello extends Schema = Schema> {
@@ -101,13 +65,15 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
   readonly #parser: FrameParser;
   readonly #pending = new Map<number, PendingCall>();
   readonly #serving = new Map<number, AbortController>();
-  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #handshake: NodeJS.Timeout;
+  readonly #keepAlive: KeepAlive | null;
   #nextId = 1;
   #helloSeen = false;
   #over: MtError | null = null;
   #corked = false;
   #paused = false;
-  #heardAt = performance.now();
+  /** Calls of event-streaming methods being served: they may last for hours, so they have a limit of their own. */
+  #streams = 0;
   #resolveReady!: (hello: v.InferOutput<Hello>) => void;
   #rejectReady!: (error: MtError) => void;
   #resolveClosed!: (error: MtError) => void;
@@ -125,7 +91,7 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
       this.#resolveClosed = resolve;
     });
     this.#parser = new FrameParser(
-      (type) => this.#payloadMax(type),
+      (type) => rpcPayloadMax(type, this.#helloSeen, options.serves !== undefined) ?? this.#extraMax(type),
       (type, payload) => this.#onFrame(type, payload),
     );
     duplex.on('data', (chunk: Buffer) => this.#onData(chunk));
@@ -133,7 +99,12 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
     duplex.on('error', (error) => this.close(closedError(error)));
     duplex.on('close', () => this.close(closedError()));
     duplex.on('end', () => this.close(closedError()));
-    this.#startTimers();
+    this.#handshake = setTimeout(() => {
+      if (!this.#helloSeen) this.close(new MtError('TIMEOUT', `No hello in ${HANDSHAKE_MS_MAX} ms`));
+    }, HANDSHAKE_MS_MAX);
+    this.#handshake.unref();
+    const { keepAlive = true } = options;
+    this.#keepAlive = keepAlive === false ? null : this.#watch(keepAlive === true ? undefined : keepAlive);
     this.send('hello', encodeCbor({ versions: OWN_VERSIONS, hello: options.hello }));
   }
 
@@ -155,10 +126,14 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
     options: CallOptions<EventOf<Calls, M>> = {},
   ): Promise<Result<Calls, M>> {
     const definition = this.#options.calls[method]!;
-    const { timeoutMs = 0, graceMs = 0, signal, onEvent } = options;
+    const { graceMs = 0, signal, onEvent } = options;
+    const timeoutMs = Math.min(Math.ceil(options.timeoutMs ?? 0), TIMER_MS_MAX);
     if (this.#over) return Promise.reject(this.#over);
     if (signal?.aborted) return Promise.reject(new MtError('CANCELLED', `${method} was cancelled`));
+    if (timeoutMs < 0) return Promise.reject(new MtError('TIMEOUT', `No time was left for ${method}`));
     const id = this.#nextId++;
+    const payload = encodeCbor([id, method, params, timeoutMs]);
+    if (payload.length > RPC_PAYLOAD_BYTES_MAX) return Promise.reject(tooLarge(`${method} request`, payload.length));
     return new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined;
       const giveUp = (error: MtError) => {
@@ -182,11 +157,11 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
       if (timeoutMs > 0) {
         timer = setTimeout(
           () => giveUp(new MtError('TIMEOUT', `No answer to ${method} in ${timeoutMs} ms`)),
-          timeoutMs + graceMs,
+          Math.min(timeoutMs + graceMs, TIMER_MS_MAX),
         );
       }
       signal?.addEventListener('abort', onAbort, { once: true });
-      this.send('call', encodeCbor([id, method, params, timeoutMs]));
+      this.send('call', payload);
     });
   }
 
@@ -201,7 +176,12 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
         this.duplex.uncork();
       });
     }
-    this.duplex.write(encodeFrame(type, payload));
+    if (this.duplex.writableLength === 0) this.#onSent();
+    this.duplex.write(encodeFrame(type, payload), this.#onSent);
+    if (this.duplex.writableLength > RPC_UNSENT_BYTES_HARD_MAX) {
+      this.close(new MtError('CLOSED', 'The other side does not read what it asked for'));
+      return false;
+    }
     return this.duplex.writableLength < RPC_UNSENT_BYTES_MAX;
   }
 
@@ -209,7 +189,8 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
   close(error: MtError = new MtError('CLOSED', 'The connection was closed')): void {
     if (this.#over) return;
     this.#over = error;
-    for (const timer of this.#timers) clearTimeout(timer);
+    clearTimeout(this.#handshake);
+    this.#keepAlive?.stop();
     for (const call of [...this.#pending.values()]) call.settle(error);
     for (const controller of this.#serving.values()) controller.abort(error);
     this.#serving.clear();
@@ -220,33 +201,35 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
     this.#resolveClosed(error);
   }
 
-  #payloadMax(type: string): number | undefined {
-    if (!this.#helloSeen) return type === 'hello' ? HELLO_BYTES_MAX : undefined;
-    switch (type) {
-      case 'call':
-        return this.#options.serves ? RPC_PAYLOAD_BYTES_MAX : undefined;
-      case 'reply':
-      case 'event':
-        return RPC_PAYLOAD_BYTES_MAX;
-      case 'error':
-        return 16_384;
-      case 'cancel':
-      case 'ping':
-      case 'pong':
-        return 16;
-      default:
-        return this.#extra.payloadMax(type);
-    }
+  readonly #onSent = (): void => this.#keepAlive?.sent();
+
+  #watch(times: KeepAliveTimes | undefined): KeepAlive {
+    return new KeepAlive(
+      {
+        probe: () => this.send('ping', encodeCbor([0])),
+        giveUp: (why) => this.close(new MtError('CLOSED', why)),
+        isPaused: () => this.#paused,
+        unsentBytes: () => this.duplex.writableLength,
+      },
+      times,
+    );
+  }
+
+  #extraMax(type: string): number | undefined {
+    return this.#helloSeen ? this.#extra.payloadMax(type) : undefined;
   }
 
   #onData(chunk: Buffer): void {
     if (this.#over) return;
-    this.#heardAt = performance.now();
+    this.#keepAlive?.heard();
     try {
       this.#parser.push(chunk);
     } catch (error) {
+      if (error instanceof AssertionError) throw error; // a bad self, not a bad peer
       this.close(toMtError(error));
     }
+    // Whatever made us write (calls, but pings and wrong calls too): one that does not read its answers is not read either.
+    if (this.#isFull()) this.#pause();
   }
 
   #onFrame(type: string, payload: Buffer): void {
@@ -263,7 +246,7 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
       case 'event':
         return this.#onEvent(payload);
       case 'cancel': {
-        const [id] = decodeCbor(payload, idOnly, 'cancel');
+        const [id] = decodeCbor(payload, idSchema, 'cancel');
         this.#serving.get(id)?.abort(new MtError('CANCELLED', 'The caller gave up'));
         return;
       }
@@ -279,11 +262,12 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
 
   #onHello(payload: Buffer): void {
     if (this.#helloSeen) throw new MtError('PROTOCOL', 'a second hello');
-    const schema = v.strictObject({ versions: versionRangeSchema, hello: this.#options.helloSchema });
-    const hello = decodeCbor(payload, schema, 'hello') as { versions: VersionRange; hello: v.InferOutput<Hello> };
-    agreeOnVersion(OWN_VERSIONS, hello.versions);
+    // Versions first: the rest of the hello of another version may look different.
+    const { versions, hello } = decodeCbor(payload, helloEnvelope, 'hello');
+    agreeOnVersion(OWN_VERSIONS, versions);
+    const checked = checkSchema(hello, this.#options.helloSchema, 'hello');
     this.#helloSeen = true;
-    this.#resolveReady(hello.hello);
+    this.#resolveReady(checked);
   }
 
   #onCall(payload: Buffer): void {
@@ -295,10 +279,13 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
       return;
     }
     if (this.#serving.has(id)) throw new MtError('PROTOCOL', 'a call id was used twice');
+    if (method.event && this.#streams >= RPC_STREAMS_MAX) {
+      this.#sendError(id, new MtError('OVERLOADED', `At most ${RPC_STREAMS_MAX} streams on one connection`));
+      return;
+    }
     const controller = new AbortController();
     this.#serving.set(id, controller);
-    if (this.#serving.size >= RPC_IN_FLIGHT_MAX || this.duplex.writableLength > RPC_UNSENT_BYTES_MAX) this.#pause();
-    this.#serve(id, name, method, params, timeoutMs, controller);
+    this.#serve(id, name, method, params, Math.min(timeoutMs, TIMER_MS_MAX), controller);
   }
 
   async #serve(id: number, name: string, method: Method, raw: unknown, timeoutMs: number, abort: AbortController) {
@@ -306,28 +293,37 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
       timeoutMs > 0
         ? setTimeout(() => abort.abort(new MtError('TIMEOUT', `${name} took longer than ${timeoutMs} ms`)), timeoutMs)
         : undefined;
+    if (method.event) this.#streams++;
     try {
       const params = checkSchema(raw, method.params, `${name} request`);
-      const emit = (item: never) => this.#serving.has(id) && this.send('event', encodeCbor([id, item]));
+      const emit = (item: never) => this.#serving.has(id) && this.#sendValue('event', id, name, item);
       const handler = this.#options.handlers![name]!;
       const result = await handler(params, { signal: abort.signal, timeoutMs, emit });
-      if (this.#serving.has(id)) this.send('reply', encodeCbor([id, result]));
+      if (this.#serving.has(id)) this.#sendValue('reply', id, name, result);
     } catch (error) {
       this.#sendError(id, toMtError(error));
     } finally {
       clearTimeout(timer);
+      if (method.event) this.#streams--;
       this.#serving.delete(id);
       this.#maybeResume();
     }
   }
 
+  /** @throws MtError TOO_LARGE: sent, it would cost the whole connection. */
+  #sendValue(type: 'event' | 'reply', id: number, name: string, value: unknown): boolean {
+    const payload = encodeCbor([id, value]);
+    if (payload.length > RPC_PAYLOAD_BYTES_MAX) throw tooLarge(`${name} ${type}`, payload.length);
+    return this.send(type, payload);
+  }
+
   #sendError(id: number, error: MtError): void {
     if (error.cause && error.code === 'INTERNAL') this.duplex.emit('handlerError', error.cause);
-    this.send('error', encodeCbor([id, error.toWire()]));
+    this.send('error', encodeRpcError(id, error));
   }
 
   #onReply(payload: Buffer): void {
-    const [id, value] = decodeCbor(payload, idAndValue, 'reply');
+    const [id, value] = decodeCbor(payload, idAndValueSchema, 'reply');
     const call = this.#pending.get(id);
     if (!call) return; // answered after the caller gave up
     try {
@@ -343,45 +339,27 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
   }
 
   #onEvent(payload: Buffer): void {
-    const [id, item] = decodeCbor(payload, idAndValue, 'event');
+    const [id, item] = decodeCbor(payload, idAndValueSchema, 'event');
     const call = this.#pending.get(id);
     if (!call?.event) return;
     call.onEvent?.(checkSchema(item, call.event, `${call.method} event`) as never);
   }
 
+  /** Too much is under way for the other side: it is not read until that is less. */
+  #isFull(): boolean {
+    return this.#serving.size - this.#streams >= RPC_IN_FLIGHT_MAX || this.duplex.writableLength > RPC_UNSENT_BYTES_MAX;
+  }
+
   #pause(): void {
-    if (this.#paused) return;
+    if (this.#paused || this.#over) return;
     this.#paused = true;
     this.duplex.pause();
   }
 
   #maybeResume(): void {
-    if (!this.#paused || this.#over) return;
-    if (this.#serving.size >= RPC_IN_FLIGHT_MAX || this.duplex.writableLength > RPC_UNSENT_BYTES_MAX) return;
+    if (!this.#paused || this.#over || this.#isFull()) return;
     this.#paused = false;
+    this.#keepAlive?.heard();
     this.duplex.resume();
   }
-
-  #startTimers(): void {
-    const handshake = setTimeout(() => {
-      if (!this.#helloSeen) this.close(new MtError('TIMEOUT', `No hello in ${HANDSHAKE_MS_MAX} ms`));
-    }, HANDSHAKE_MS_MAX);
-    handshake.unref();
-    this.#timers.push(handshake);
-    const { keepAlive = true } = this.#options;
-    if (keepAlive === false) return;
-    const { probeMs, lostMs } = keepAlive === true ? { probeMs: KEEP_ALIVE_MS, lostMs: KEEP_ALIVE_LOST_MS } : keepAlive;
-    const probe = setInterval(() => {
-      const silentMs = performance.now() - this.#heardAt;
-      if (this.#paused || silentMs < probeMs) return;
-      if (silentMs > lostMs) this.close(new MtError('CLOSED', 'The other side went silent'));
-      else this.send('ping', encodeCbor([0]));
-    }, probeMs);
-    probe.unref();
-    this.#timers.push(probe);
-  }
-}
-
-function closedError(cause?: Error): MtError {
-  return new MtError('CLOSED', 'The connection ended', undefined, cause ? { cause } : undefined);
 }
