@@ -45,7 +45,6 @@ export interface OutboxParts {
 
 export class Outbox {
   readonly #parts: OutboxParts;
-  readonly #rows: OutboxRow[];
   readonly #waiters = new Map<number, Waiter>();
   readonly #closing = new AbortController();
   #owner: OutboxOwner | null = null;
@@ -55,12 +54,11 @@ export class Outbox {
 
   constructor(parts: OutboxParts) {
     this.#parts = parts;
-    this.#rows = parts.store.all();
   }
 
   /** Commands that wait. */
   get size(): number {
-    return this.#rows.length;
+    return this.#parts.store.count();
   }
 
   start(owner: OutboxOwner): void {
@@ -70,9 +68,7 @@ export class Outbox {
 
   /** Remembers a command; call it inside the transaction that makes it necessary, and `kick` or `wait` after that. */
   add(row: NewOutboxRow): OutboxRow {
-    const added = this.#parts.store.add(row, Date.now());
-    this.#rows.push(added);
-    return added;
+    return this.#parts.store.add(row, Date.now());
   }
 
   kick(): void {
@@ -115,7 +111,8 @@ export class Outbox {
 
   async #run(): Promise<void> {
     let failures = 0;
-    for (let row = this.#rows[0]; row && !this.#closing.signal.aborted; row = this.#rows[0]) {
+    const { store } = this.#parts;
+    for (let row = store.oldest(); row && !this.#closing.signal.aborted; row = store.oldest()) {
       this.#inFlight = row.seq;
       const delivery = await this.#attempt(row);
       this.#inFlight = null;
@@ -149,7 +146,9 @@ export class Outbox {
       if (!isUndelivered(error)) return { error };
       this.#lastError = error;
       // These say that no tracker took it in this attempt; an earlier one may have.
-      if (isMtError(error, 'NO_QUORUM', 'TRACKER_UNREACHABLE') && !row.sent) this.#setSent(row, false);
+      if (isMtError(error, 'NO_QUORUM', 'TRACKER_UNREACHABLE') && !row.sent) {
+        this.#parts.store.setSent(row.seq, false);
+      }
       return null;
     }
   }
@@ -161,7 +160,9 @@ export class Outbox {
       ...settings,
       request,
       session: row.session,
-      onSend: () => this.#setSent(row, true),
+      onSend: () => {
+        if (!row.sent) this.#parts.store.setSent(row.seq, true);
+      },
     };
     if (row.method === 'logout' || row.file === null) return client.command('logout', {}, full);
     const ofFile = { group_id: row.file.groupId, file_name: row.file.fileName };
@@ -181,29 +182,21 @@ export class Outbox {
     return made;
   }
 
-  #setSent(row: OutboxRow, sent: boolean): void {
-    const index = this.#rows.findIndex(({ seq }) => seq === row.seq);
-    if (index < 0 || this.#rows[index]!.sent === sent) return;
-    this.#parts.store.setSent(row.seq, sent);
-    this.#rows[index] = { ...row, sent };
-  }
-
   #finish(seq: number, delivery: Delivery): void {
-    const index = this.#rows.findIndex((row) => row.seq === seq);
-    if (index < 0) return;
-    const row = this.#rows[index]!;
-    this.#parts.db.transaction(() => {
+    const { db, store } = this.#parts;
+    const row = store.get(seq);
+    if (!row) return;
+    db.transaction(() => {
       this.#owner!.delivered(row, delivery);
-      this.#parts.store.delete(seq);
+      store.delete(seq);
     })();
-    this.#rows.splice(index, 1);
     this.#waiters.get(seq)?.settle(delivery);
   }
 
   /** The caller waits no longer. */
   #expire(seq: number): void {
     const waiter = this.#waiters.get(seq);
-    const row = this.#rows.find((candidate) => candidate.seq === seq);
+    const row = this.#parts.store.get(seq);
     // An attempt under way ends at the same deadline and comes back here.
     if (!waiter || !row || this.#inFlight === seq) return;
     const error = row.sent ? unknownYet(row) : (this.#lastError ?? this.#parts.client.linkError ?? notTaken());

@@ -176,6 +176,16 @@ export class Shares implements SharePort, OutboxOwner {
     return found;
   }
 
+  /** Groups in which the logged-in user shares something from here. */
+  groups(): Set<string> {
+    return new Set(this.#own().map(({ groupId }) => groupId));
+  }
+
+  /** Shares that the trackers know under the current session. */
+  announced(): ShareRecord[] {
+    return this.#own().filter((record) => record.announced === this.#session?.token);
+  }
+
   manifestOf(record: ShareRecord): Uint8Array<ArrayBuffer> | null {
     return this.#parts.store.manifest(record.userId, record) as Uint8Array<ArrayBuffer> | null;
   }

@@ -29,7 +29,9 @@ interface Row {
 
 export class OutboxStore {
   readonly #insert: Statement<unknown[]>;
-  readonly #all: Statement<[], Row>;
+  readonly #oldest: Statement<[], Row>;
+  readonly #get: Statement<[number], Row>;
+  readonly #count: Statement<[], { rows: number }>;
   readonly #setSent: Statement<[number, number]>;
   readonly #delete: Statement<[number]>;
 
@@ -37,7 +39,10 @@ export class OutboxStore {
     this.#insert = db.prepare(
       `INSERT INTO outbox (session, method, user_id, group_id, file_name, sent, queued_at) VALUES (?, ?, ?, ?, ?, 0, ?)`,
     );
-    this.#all = db.prepare('SELECT seq, session, method, user_id, group_id, file_name, sent FROM outbox ORDER BY seq');
+    const columns = 'seq, session, method, user_id, group_id, file_name, sent';
+    this.#oldest = db.prepare(`SELECT ${columns} FROM outbox ORDER BY seq LIMIT 1`);
+    this.#get = db.prepare(`SELECT ${columns} FROM outbox WHERE seq = ?`);
+    this.#count = db.prepare('SELECT count(*) AS rows FROM outbox');
     this.#setSent = db.prepare('UPDATE outbox SET sent = ? WHERE seq = ?');
     this.#delete = db.prepare('DELETE FROM outbox WHERE seq = ?');
   }
@@ -55,15 +60,17 @@ export class OutboxStore {
     return { ...row, seq: Number(lastInsertRowid), sent: false };
   }
 
-  all(): OutboxRow[] {
-    return this.#all.all().map((row) => ({
-      seq: row.seq,
-      session: row.session,
-      method: row.method,
-      userId: row.user_id,
-      file: row.group_id === null || row.file_name === null ? null : { groupId: row.group_id, fileName: row.file_name },
-      sent: row.sent === 1,
-    }));
+  /** The next to deliver; null when nothing waits. */
+  oldest(): OutboxRow | null {
+    return toRow(this.#oldest.get());
+  }
+
+  get(seq: number): OutboxRow | null {
+    return toRow(this.#get.get(seq));
+  }
+
+  count(): number {
+    return this.#count.get()!.rows;
   }
 
   setSent(seq: number, sent: boolean): void {
@@ -73,4 +80,12 @@ export class OutboxStore {
   delete(seq: number): void {
     this.#delete.run(seq);
   }
+}
+
+function toRow(row: Row | undefined): OutboxRow | null {
+  if (!row) return null;
+  const file =
+    row.group_id === null || row.file_name === null ? null : { groupId: row.group_id, fileName: row.file_name };
+  const { seq, session, method, user_id: userId } = row;
+  return { seq, session, method, userId, file, sent: row.sent === 1 };
 }
