@@ -272,10 +272,12 @@ export class Uploader {
 
   /** m = ceil(2W ÷ users), for a user and so for each of its receivers: one slow downloader cannot hold the whole window. */
   private eligible(): Receiver[] {
-    const shareMax = Math.max(1, Math.ceil((2 * this.windowSize()) / this.shares.userCount));
+    const takers = [...this.receivers.values()].filter(({ neighbour }) => !neighbour.have.complete);
+    const userCount = new Set(takers.map(({ neighbour }) => neighbour.userId)).size;
+    const shareMax = Math.ceil((2 * this.windowSize()) / Math.max(1, userCount));
     const isFree = (receiver: Receiver) =>
       receiver.slots.size < shareMax && receiver.neighbour.cameComplete !== null && !this.isStuck(receiver);
-    return this.shares.fair([...this.receivers.values()].filter(isFree), (receiver) => receiver.neighbour.userId);
+    return this.shares.fair(takers.filter(isFree), (receiver) => receiver.neighbour.userId);
   }
 
   private outstandingCount(): number {

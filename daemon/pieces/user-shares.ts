@@ -18,10 +18,6 @@ export class UserShares {
   private readonly shares = new Map<string, Share>();
   private linkCount = 0;
 
-  get userCount(): number {
-    return Math.max(1, this.shares.size);
-  }
-
   join(userId: string): void {
     this.linkCount++;
     const share = this.shares.get(userId);

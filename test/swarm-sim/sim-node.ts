@@ -66,6 +66,7 @@ export interface NodeHost {
   readonly geometry: Geometry;
   /** Brings the parcel to `to`'s end of the connection on which `from` has the role `role`. */
   deliver(from: SimNode, to: number, role: LinkRole, parcel: Parcel): void;
+  onComplete(node: SimNode): void;
   onBan(by: SimNode, neighbour: number, reason: string): void;
   trace(node: SimNode, text: string): void;
 }
@@ -102,7 +103,10 @@ export class SimNode {
     if (!this.isUp) return;
     const actions = this.policy.step(event, this.host.clock.nowMs);
     for (const action of actions) this.perform(action);
-    if (this.isComplete && this.completedAtMs === null) this.completedAtMs = this.host.clock.nowMs;
+    if (this.isComplete && this.completedAtMs === null) {
+      this.completedAtMs = this.host.clock.nowMs;
+      this.host.onComplete(this);
+    }
     this.scheduleWake();
   }
 

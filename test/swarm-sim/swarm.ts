@@ -102,6 +102,14 @@ export class Swarm implements NodeHost {
     });
   }
 
+  /** Who has everything wants no more data: it hangs up, and goes on serving those who dialled it. */
+  onComplete(node: SimNode): void {
+    if (node.spec.isSeeder) return;
+    this.clock.after(0, () => {
+      for (const other of this.nodes) this.hangUp(node.id, other.id);
+    });
+  }
+
   onBan(by: SimNode, neighbour: number, reason: string): void {
     this.bans.push(`${by.id} bans ${neighbour}: ${reason}`);
     this.trace(by, `bans ${neighbour}: ${reason}`);
@@ -127,14 +135,14 @@ export class Swarm implements NodeHost {
   }
 
   private disconnect(a: number, b: number): void {
-    for (const [dialler, listener] of [
-      [a, b],
-      [b, a],
-    ] as const) {
-      if (!this.links.delete(`${dialler}>${listener}`)) continue;
-      this.nodes[dialler]!.linkDown(listener, 'download');
-      this.nodes[listener]!.linkDown(dialler, 'upload');
-    }
+    this.hangUp(a, b);
+    this.hangUp(b, a);
+  }
+
+  private hangUp(dialler: number, listener: number): void {
+    if (!this.links.delete(`${dialler}>${listener}`)) return;
+    this.nodes[dialler]!.linkDown(listener, 'download');
+    this.nodes[listener]!.linkDown(dialler, 'upload');
   }
 
   private die(node: SimNode): void {
@@ -166,16 +174,35 @@ export class Swarm implements NodeHost {
 }
 
 /**
- * No schedule is faster: the seeders send the file at least once, each leecher receives it once, and all copies pass through
- * the uplinks of those who give. Those who die, stall or ride free count as takers only.
+ * No schedule is faster: the seeders send the file at least once; each leecher takes its copy through its downlink from when
+ * it joined; and the copies of those who joined at or after some time pass, after it, through the uplinks of those who have
+ * joined by then. Those who die, lie or ride free count as takers at most.
  */
 export function fluidBoundMs({ sizeBytes, nodes }: SwarmSpec): number {
-  const sumOf = (list: readonly NodeSpec[]) => list.reduce((sum, { uploadBytesPerS }) => sum + uploadBytesPerS, 0);
-  const isGiver = ({ character, dieAtMs }: NodeSpec) => character === 'honest' && dieAtMs === null;
+  const stays = ({ dieAtMs }: NodeSpec) => dieAtMs === null;
+  const isTaker = ({ isSeeder, character }: NodeSpec) =>
+    !isSeeder && (character === 'honest' || character === 'free-rider');
+  const givers = nodes.filter((node) => stays(node) && node.character === 'honest');
+  const takers = nodes.filter((node) => stays(node) && isTaker(node));
+  const timesMs = takers.flatMap(({ joinAtMs, downloadBytesPerS }) => {
+    const laterCount = takers.filter((other) => other.joinAtMs >= joinAtMs).length;
+    return [sentAtMs(givers, joinAtMs, laterCount * sizeBytes), joinAtMs + (sizeBytes * 1000) / downloadBytesPerS];
+  });
   const seeders = nodes.filter(({ isSeeder }) => isSeeder);
-  const leechers = nodes.filter(({ isSeeder, dieAtMs }) => !isSeeder && dieAtMs === null);
-  const slowest = Math.min(...leechers.map(({ downloadBytesPerS }) => downloadBytesPerS));
-  const takers = leechers.filter(({ character }) => character === 'honest' || character === 'free-rider');
-  const rates = [sumOf(seeders), slowest, sumOf(nodes.filter(isGiver)) / takers.length];
-  return (sizeBytes / Math.min(...rates)) * 1000;
+  return Math.max(sentAtMs(seeders, 0, sizeBytes), ...timesMs);
+}
+
+/** When the givers together, each from when it joined, have sent so many bytes, beginning at `fromMs`. */
+function sentAtMs(givers: readonly NodeSpec[], fromMs: number, bytes: number): number {
+  let bytesPerMs = 0;
+  let nowMs = fromMs;
+  let left = bytes;
+  for (const giver of givers.toSorted((a, b) => a.joinAtMs - b.joinAtMs)) {
+    const untilMs = Math.max(nowMs, giver.joinAtMs);
+    if (bytesPerMs * (untilMs - nowMs) >= left) break;
+    left -= bytesPerMs * (untilMs - nowMs);
+    nowMs = untilMs;
+    bytesPerMs += giver.uploadBytesPerS / 1000;
+  }
+  return nowMs + left / bytesPerMs;
 }
