@@ -37,6 +37,8 @@ export function onHeartbeat(s: RaftState, m: Heartbeat): void {
 export function onAppend(s: RaftState, m: Append): void {
   heedLeader(s, m.from);
   noteRefillGoal(s, m);
+  // Soon replaced by the snapshot: a refusal now would have it sent again.
+  if (s.heldSnapshot !== null) return;
   if (m.prevIndex >= s.commit && s.log.term(m.prevIndex) !== m.prevTerm) {
     refuse(s, m);
     return;

@@ -2,13 +2,13 @@
  * Collects one step's results. Owns the difference between a message that may leave at once and one that promises something
  * durable; decides nothing.
  */
-import type { Message } from './messages.ts';
-import type { Accepted, Index, NodeId, Output, ReadResult, Ref, Refusal, RefusalReason } from './types.ts';
+import type { InstallSnapshot, Message } from './messages.ts';
+import type { Accepted, Output, ReadResult, Ref, Refusal, RefusalReason } from './types.ts';
 
 export class Outbox {
   sendNow: Message[] = [];
   sendAfterDurable: Message[] = [];
-  snapshotsToSend: { to: NodeId; index: Index }[] = [];
+  snapshotsToSend: InstallSnapshot[] = [];
   reads: ReadResult[] = [];
   accepted: Accepted[] = [];
   refused: Refusal[] = [];

@@ -5,7 +5,7 @@
  *              append accepted              entries purged
  *     probe ───────────────────▶ replicate ───────────────▶ snapshot
  *       ▲                          │ refused, link broken      │ installed: replicate
- *       └──────────────────────────┴──────────────────────────┘ failed, waited too long: probe
+ *       └──────────────────────────┴──────────────────────────┘ failed: probe
  *
  * probe: one append at a time until the logs are found to meet. replicate: appends stream ahead of their acknowledgements,
  * limited in messages and bytes. snapshot: nothing but the snapshot; other members are not held up.
@@ -35,8 +35,8 @@ export class Progress {
   /** Newest read round that the member acknowledged. */
   round = 0;
   snapshotIndex: Index = 0;
-  /** Tick at which the last chunk had been taken; null while the stream runs. */
-  snapshotSentTick: number | null = null;
+  /** The stream has ended well: what is left to the member is installing. */
+  snapshotTaken = false;
   readonly #limits: WindowLimits;
   #inflight: { last: Index; bytes: number }[] = [];
   #inflightBytes = 0;
@@ -105,7 +105,7 @@ export class Progress {
     this.state = state;
     this.probeSent = false;
     this.snapshotIndex = 0;
-    this.snapshotSentTick = null;
+    this.snapshotTaken = false;
     this.#inflight = [];
     this.#inflightBytes = 0;
   }

@@ -73,7 +73,11 @@ function onAccepted(s: RaftState, peer: Progress, index: Index): void {
 }
 
 function onRefused(s: RaftState, peer: Progress, m: AppendReply): void {
-  if (m.index <= peer.match || peer.state === 'snapshot') return;
+  if (m.index <= peer.match) return;
+  if (peer.state === 'snapshot') {
+    if (peer.snapshotTaken && m.index === peer.snapshotIndex) peer.becomeProbe(peer.match + 1);
+    return;
+  }
   if (peer.state === 'replicate') {
     peer.becomeProbe(peer.match + 1);
     return;

@@ -8,17 +8,15 @@ import { sendEmptyAppend } from './sending.ts';
 import type { RaftState } from './state.ts';
 import type { Index, NodeId } from './types.ts';
 
-/** How long, in election timeouts, a receiver may take to install what it has taken before it is probed afresh. */
-const INSTALL_ELECTIONS_MAX = 30;
-
 /** The entries that `peer` needs are purged (scenario 24: this holds for an empty log too). */
 export function sendSnapshot(s: RaftState, peer: Progress): void {
   // A dead member would hold the stream, and the snapshot, for nothing: it is asked again when it answers.
   if (!s.isActive(peer)) return;
-  const { index } = s.reader.snapshot();
+  const snapshot = s.reader.snapshot();
+  const { index } = snapshot;
   invariant(index >= s.log.firstIndex() - 1, `entries to ${s.log.firstIndex()} purged, snapshot only at ${index}`);
   peer.becomeSnapshot(index);
-  s.out.snapshotsToSend.push({ to: peer.id, index });
+  s.out.snapshotsToSend.push({ type: 'install_snapshot', from: s.id, to: peer.id, term: s.term, snapshot });
 }
 
 /** The driver's stream ended: taken by the receiver, or broken. */
@@ -26,7 +24,7 @@ export function onSnapshotSent(s: RaftState, to: NodeId, index: Index, ok: boole
   const peer = s.peers.get(to);
   if (peer === undefined || peer.state !== 'snapshot' || peer.snapshotIndex !== index) return;
   if (ok) {
-    peer.snapshotSentTick = s.now;
+    peer.snapshotTaken = true;
     return;
   }
   peer.becomeProbe(peer.match + 1);
@@ -34,12 +32,10 @@ export function onSnapshotSent(s: RaftState, to: NodeId, index: Index, ok: boole
   peer.probeSent = true;
 }
 
-/** With every heartbeat: the receiver's acknowledgement may be lost, or the receiver itself (scenario 23). */
+/**
+ * With every heartbeat, once the stream has ended: does the log meet at the snapshot's index? The receiver's acknowledgement
+ * may be lost, or the receiver may have restarted or had no room (scenario 23); a refusal then starts afresh.
+ */
 export function watchSnapshot(s: RaftState, peer: Progress): void {
-  if (peer.state !== 'snapshot' || peer.snapshotSentTick === null) return;
-  if (s.now - peer.snapshotSentTick < INSTALL_ELECTIONS_MAX * s.config.electionTicks) {
-    sendEmptyAppend(s, peer, peer.snapshotIndex);
-  } else {
-    peer.becomeProbe(peer.match + 1);
-  }
+  if (peer.state === 'snapshot' && peer.snapshotTaken) sendEmptyAppend(s, peer, peer.snapshotIndex);
 }

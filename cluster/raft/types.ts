@@ -4,7 +4,7 @@
  *
  * All indexes, terms, sizes and counts are safe non-negative integers; index 0 and term 0 stand for "before the log".
  */
-import type { Message } from './messages.ts';
+import type { InstallSnapshot, Message } from './messages.ts';
 
 /**
  * One incarnation of one tracker, opaque here. A tracker whose disk was wiped comes back under a new id: it is a new member,
@@ -159,7 +159,7 @@ export type Input =
   /** Hand leadership to `to`, or to the best voter when null. Ends in Output.transfer. */
   | { readonly type: 'transfer_leadership'; readonly ref: Ref; readonly to: NodeId | null }
   | { readonly type: 'abort_transfer' }
-  /** How Output.snapshotsToSend went: ok when the receiver has taken all of it. */
+  /** How Output.snapshotsToSend went: ok when the receiver's core was given the message. */
   | { readonly type: 'snapshot_sent'; readonly to: NodeId; readonly index: Index; readonly ok: boolean }
   /** The link to `node` broke. A lost leader is suspected at once instead of after a whole election timeout. */
   | { readonly type: 'unreachable'; readonly node: NodeId }
@@ -236,8 +236,11 @@ export interface Output {
   readonly sendNow: readonly Message[];
   /** Leave when every write handed out so far, this output's included, is durable; in order. */
   readonly sendAfterDurable: readonly Message[];
-  /** Stream the newest snapshot to `to`, then report `snapshot_sent`. At most one at a time per node. */
-  readonly snapshotsToSend: readonly { readonly to: NodeId; readonly index: Index }[];
+  /**
+   * Stream that snapshot's bytes to `to`; there, when all are verified, this message is input. Then report `snapshot_sent`
+   * with `snapshot.index`. A newer snapshot may be sent in its place (with its own meta in the message), the term stays.
+   */
+  readonly snapshotsToSend: readonly InstallSnapshot[];
   /** Newly committed and locally durable: lo..hi-1. Apply in order, then report `applied`. */
   readonly commit: { readonly lo: Index; readonly hi: Index } | null;
   readonly reads: readonly ReadResult[];

@@ -52,6 +52,7 @@ export class MemoryStore implements LogReader {
     assert(purgeTo <= index);
     this.meta = { index, term: this.term(index)!, membership };
     this.snapshotState = state;
+    if (purgeTo <= this.#base.index) return;
     const base = { index: purgeTo, term: this.term(purgeTo)! };
     this.#entries = this.#entries.filter((entry) => entry.index > purgeTo);
     this.#base = base;

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert';
 import { createRaft } from '../../cluster/raft/core.ts';
-import type { Message } from '../../cluster/raft/messages.ts';
+import type { InstallSnapshot, Message } from '../../cluster/raft/messages.ts';
 import type {
   Index,
   InitialState,
@@ -247,15 +247,12 @@ export class TestCluster {
     node.store.compact(node.applied, membership, [...node.state], Math.max(0, node.applied - keep));
   }
 
-  /** Streams `from`'s newest snapshot to `to` in one go and reports it sent. */
-  transferSnapshot(from: NodeId | number, to: NodeId | number): void {
-    const [source, target] = [this.node(from), this.node(to)];
-    const { meta, snapshotState } = source.store;
-    target.store.received.set(meta.index, snapshotState);
-    const { term } = source.raft.status();
-    const message: Message = { type: 'install_snapshot', from: source.id, to: target.id, term, snapshot: meta };
-    this.deliver(message);
-    this.step(from, { type: 'snapshot_sent', to: target.id, index: meta.index, ok: true });
+  /** Streams the sender's newest snapshot in one go and reports it sent. */
+  streamSnapshot(request: InstallSnapshot): void {
+    const { meta, snapshotState } = this.node(request.from).store;
+    this.node(request.to).store.received.set(meta.index, snapshotState);
+    this.deliver({ ...request, snapshot: meta });
+    this.step(request.from, { type: 'snapshot_sent', to: request.to, index: request.snapshot.index, ok: true });
   }
 
   leader(): TestNode | null {
