@@ -13,9 +13,13 @@ export function sendHeartbeats(s: RaftState): void {
   }
 }
 
-/** Tells the commit index, and finds out whether the log really meets at `prevIndex`; takes no room in the window. */
+/**
+ * Tells the commit index, and finds out whether the log really meets at `prevIndex`; takes no room in the window. When that
+ * index is purged here there is nothing left to wait for: the member is probed where it was last known to be.
+ */
 export function sendEmptyAppend(s: RaftState, peer: Progress, prevIndex: Index): void {
-  if (s.log.term(prevIndex) !== null) sendAppend(s, peer, prevIndex, NO_ENTRIES);
+  if (s.log.term(prevIndex) === null) peer.becomeProbe(peer.match + 1);
+  else sendAppend(s, peer, prevIndex, NO_ENTRIES);
 }
 
 /** Entries that follow `prevIndex`, whose term must be known. */
