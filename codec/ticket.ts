@@ -25,7 +25,7 @@ const ticketSchema = v.strictObject({
   expires_at: countSchema,
 });
 export type Ticket = v.InferOutput<typeof ticketSchema>;
-const envelopeSchema = v.tuple([v.instance(Uint8Array), bytesSchema(64)]);
+const envelopeSchema = v.strictTuple([v.instance(Uint8Array), bytesSchema(64)]);
 
 export function signTicket(ticket: Ticket, clusterKey: KeyObject): Uint8Array {
   const body = Buffer.from(encodeCbor(ticket));
@@ -39,19 +39,21 @@ export function signTicket(ticket: Ticket, clusterKey: KeyObject): Uint8Array {
  */
 export function openTicket(bytes: Uint8Array, clusterKeys: readonly KeyObject[], nowMs: number): Ticket {
   if (bytes.length > TICKET_BYTES_MAX) throw new MtError('FORBIDDEN', 'The ticket is too large');
-  let body: Uint8Array;
-  let signature: Uint8Array;
-  try {
-    [body, signature] = decodeCbor(bytes, envelopeSchema, 'ticket');
-  } catch (cause) {
-    throw new MtError('FORBIDDEN', 'The ticket cannot be read', undefined, { cause });
-  }
+  const [body, signature] = decode(bytes, envelopeSchema);
   const signed = Buffer.concat([DOMAIN, body]);
   if (!clusterKeys.some((key) => verify(null, signed, key, signature))) {
     throw new MtError('FORBIDDEN', 'The ticket is not signed by this cluster');
   }
-  const ticket = decodeCbor(body, ticketSchema, 'ticket');
+  const ticket = decode(body, ticketSchema);
   if (nowMs + CLOCK_SKEW_MS < ticket.not_before) throw new MtError('FORBIDDEN', 'The ticket is not valid yet');
   if (nowMs > ticket.expires_at) throw new MtError('FORBIDDEN', 'The ticket has expired');
   return ticket;
+}
+
+function decode<S extends v.GenericSchema>(bytes: Uint8Array, schema: S): v.InferOutput<S> {
+  try {
+    return decodeCbor(bytes, schema, 'ticket');
+  } catch (cause) {
+    throw new MtError('FORBIDDEN', 'The ticket cannot be read', undefined, { cause });
+  }
 }

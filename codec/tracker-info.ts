@@ -1,5 +1,6 @@
 // Parses the tracker info file: where the cluster starts, and which key it must have.
 // Takes IP and port on two lines, `ip port`, `ip:port`, `[v6]:port`, host names; blank lines and # comments are passed over.
+import { isIPv4, isIPv6 } from 'node:net';
 import * as v from 'valibot';
 import { MtError } from './errors.ts';
 import { type Address, addressSchema, fingerprintSchema, formatAddress } from './ids.ts';
@@ -42,7 +43,7 @@ export function parseTrackerInfo(text: string, name = 'tracker info file'): Trac
     }
     const address = parseAddress(line);
     if (address) addresses.push(address);
-    else if (/^[0-9A-Za-z.:_[\]-]+$/.test(line) && !/^\d+$/.test(line)) host = { text: line, lineIndex };
+    else if (toAddress(line, '1')) host = { text: line, lineIndex };
     else fail(lineIndex, 'expected the address of a tracker');
   }
   if (host) fail(host.lineIndex, `${host.text} has no port`);
@@ -72,7 +73,13 @@ export function parseAddress(text: string): Address | null {
 function toAddress(host: string, port: string): Address | null {
   if (!/^\d{1,5}$/.test(port)) return null;
   const address = { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
-  return v.is(addressSchema, address) ? address : null;
+  return v.is(addressSchema, address) && isHost(address.host) ? address : null;
+}
+
+/** What looks like an IP address is one; the last label of a host name is never all digits (RFC 1123 §2.1). */
+function isHost(host: string): boolean {
+  if (host.includes(':')) return isIPv6(host);
+  return isIPv4(host) || !/(^|\.)\d+$/.test(host);
 }
 
 /** Loopback: where a missing cluster key may be made and a fingerprint be trusted on first use. */
