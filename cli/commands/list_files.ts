@@ -1,0 +1,33 @@
+import { printable, requireId } from '../../codec/ids.ts';
+import { groupArg } from '../arguments.ts';
+import { BaseCommand } from '../base-command.ts';
+import { READ_ERRORS } from '../error-sets.ts';
+import { table } from '../render/table.ts';
+import { formatSize } from '../render/units.ts';
+
+export default class ListFiles extends BaseCommand {
+  static override description = 'Lists the files of a group: name, size, seeders online, SHA-1. For members only.';
+  static override examples = ['mt list_files lab', 'mt list_files lab --json'];
+  static override aliases = ['list_file'];
+  static override args = { group_id: groupArg };
+  static override errors = [...READ_ERRORS, 'INVALID_NAME', 'NO_SUCH_GROUP', 'NOT_MEMBER'] as const;
+
+  override async run(): Promise<void> {
+    const { args } = await this.parseLine(ListFiles);
+    const { files } = await this.ask('list_files', { group_id: requireId('group', args.group_id) });
+    if (files.length === 0) this.note('There are no files yet. Share one with: mt upload_file <path> <group_id>');
+    const rows = files.map((file) => [
+      printable(file.file_name),
+      formatSize(file.size),
+      String(file.seeders),
+      file.sha1,
+    ]);
+    this.answer(
+      { files },
+      table(
+        [{ title: 'file' }, { title: 'size', align: 'right' }, { title: 'seeders', align: 'right' }, { title: 'sha1' }],
+        rows,
+      ),
+    );
+  }
+}

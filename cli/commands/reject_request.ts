@@ -1,0 +1,19 @@
+import { requireId } from '../../codec/ids.ts';
+import { groupArg, userArg } from '../arguments.ts';
+import { BaseCommand } from '../base-command.ts';
+import { CHANGE_ERRORS } from '../error-sets.ts';
+
+export default class RejectRequest extends BaseCommand {
+  static override description = 'Turns down a request to join a group. For its owner only. The user may ask again.';
+  static override examples = ['mt reject_request lab bob'];
+  static override args = { group_id: groupArg, user_id: userArg };
+  static override errors = [...CHANGE_ERRORS, 'INVALID_NAME', 'NO_SUCH_GROUP', 'NO_SUCH_REQUEST', 'NOT_OWNER'] as const;
+
+  override async run(): Promise<void> {
+    const { args } = await this.parseLine(RejectRequest);
+    const group_id = requireId('group', args.group_id);
+    const user_id = requireId('user', args.user_id);
+    await this.ask('reject_request', { group_id, user_id });
+    this.done({ group_id, user_id }, `Turned down the request of ${user_id}.`);
+  }
+}

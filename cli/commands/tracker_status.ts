@@ -1,0 +1,32 @@
+import { BaseCommand } from '../base-command.ts';
+import { DAEMON_ERRORS } from '../error-sets.ts';
+import { table } from '../render/table.ts';
+
+export default class TrackerStatus extends BaseCommand {
+  static override description =
+    `Shows every tracker: number, address, role, term, log indexes, how far it lags behind, and whether it answers.
+
+Works without a quorum and without a login.`;
+  static override examples = ['mt tracker_status', 'mt tracker_status --json'];
+  static override errors = [...DAEMON_ERRORS, 'TRACKER_UNREACHABLE'] as const;
+
+  override async run(): Promise<void> {
+    await this.parseLine(TrackerStatus);
+    const status = await this.ask('tracker_status', {});
+    const rows = status.trackers.map((row) => [
+      String(row.number),
+      row.address,
+      row.role,
+      ...[row.term, row.last_index, row.commit_index, row.applied_index, row.lag].map((value) => `${value ?? '-'}`),
+    ]);
+    const counts = ['term', 'last', 'commit', 'applied', 'lag'];
+    const columns = [
+      { title: 'tracker', align: 'right' as const },
+      { title: 'address' },
+      { title: 'role' },
+      ...counts.map((title) => ({ title, align: 'right' as const })),
+    ];
+    if (status.leader === null) this.note('There is no leader: fewer than half of the trackers reach each other.');
+    this.answer(status, table(columns, rows));
+  }
+}
