@@ -69,14 +69,20 @@ export interface Applied {
   /** The user whose session spoke; null without one. */
   readonly by: string | null;
   readonly reply: Reply;
-  /** In order; the key of an event is (index, its position here). Empty for an error, a repetition, or when nothing changed. */
+  /**
+   * In order; the key of an event is (index, its position here). Empty for a repetition, when nothing changed, and for an error
+   * (but for a failed login, which is news too).
+   */
   readonly events: readonly StateEvent[];
   /** The request was applied before: this is its first reply again. */
   readonly repeated: boolean;
 }
 
-/** Why a daemon went offline or a session ended. */
-export type SessionEnd = 'logout' | 'revoked' | 'replaced';
+/**
+ * Why a session ended: `replaced` by another user's login on the same daemon, `renewed` by another login of the same user there
+ * (its shares stay available and its transfers need no cut).
+ */
+export type SessionEnd = 'logout' | 'revoked' | 'replaced' | 'renewed';
 
 interface OfUser {
   readonly user_id: string;
@@ -106,7 +112,7 @@ export type StateEvent =
   /** Its shares can be had at this address. Also when an online daemon's address changed. */
   | ({ readonly type: 'daemon_online'; readonly address: Address } & OfDaemon)
   | ({ readonly type: 'daemon_offline'; readonly reason: SessionEnd | 'expired' } & OfDaemon)
-  /** Cut this daemon's transfers as this user. */
+  /** Cut this daemon's transfers as this user, unless `renewed`. */
   | ({ readonly type: 'session_ended'; readonly reason: SessionEnd } & OfDaemon)
   | ({ readonly type: 'group_created' | 'join_requested' | 'request_withdrawn' | 'request_rejected' } & OfGroup &
       OfUser)

@@ -1,0 +1,140 @@
+// A sorted list that stays cheap at any size: blocks of at most 256 items, found by binary search. Insert, delete and seek cost
+// O(log n) comparisons and one short memory move; iteration is in key order, which listings page by and replicas share.
+// Owns order only; it holds whatever items it is given and never copies or changes them.
+
+/** Moving 256 pointers costs about as much as the search that finds the place. */
+const BLOCK_ITEMS_MAX = 256;
+
+/** Where an item stands to a key: below 0, 0 or above 0. A total order, and the same one for every key type it is called with. */
+export type Compare<T, K> = (item: T, key: K) => number;
+
+/** UTF-16 code units: the same order on every machine, unlike a locale's. */
+export function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+export class Ordered<T, K> {
+  readonly #compare: Compare<T, K>;
+  /** Invariant: no block is empty; the concatenation is sorted without duplicates. */
+  readonly #blocks: T[][] = [];
+  #size = 0;
+
+  constructor(compare: Compare<T, K>) {
+    this.#compare = compare;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get(key: K): T | undefined {
+    const block = this.#blocks[this.#blockFor(key)];
+    if (block === undefined) return undefined;
+    const item = block[this.#lowerBound(block, key)];
+    return item !== undefined && this.#compare(item, key) === 0 ? item : undefined;
+  }
+
+  has(key: K): boolean {
+    return this.get(key) !== undefined;
+  }
+
+  /** Returns false, and changes nothing, when the key is there already. */
+  insert(key: K, item: T): boolean {
+    const blocks = this.#blocks;
+    if (blocks.length === 0) {
+      blocks.push([item]);
+      this.#size = 1;
+      return true;
+    }
+    // Past the end belongs to the last block.
+    const which = Math.min(this.#blockFor(key), blocks.length - 1);
+    const block = blocks[which]!;
+    const at = this.#lowerBound(block, key);
+    const found = block[at];
+    if (found !== undefined && this.#compare(found, key) === 0) return false;
+    if (at === block.length) block.push(item);
+    else block.splice(at, 0, item);
+    this.#size++;
+    if (block.length > BLOCK_ITEMS_MAX) {
+      // Keys often arrive in order: then a full block stays full instead of half empty.
+      const appended = which === blocks.length - 1 && at === block.length - 1;
+      const cut = appended ? block.length - 1 : block.length >> 1;
+      blocks.splice(which + 1, 0, block.splice(cut));
+    }
+    return true;
+  }
+
+  /** The item that was there, if any. */
+  delete(key: K): T | undefined {
+    const which = this.#blockFor(key);
+    const block = this.#blocks[which];
+    if (block === undefined) return undefined;
+    const at = this.#lowerBound(block, key);
+    const item = block[at];
+    if (item === undefined || this.#compare(item, key) !== 0) return undefined;
+    block.splice(at, 1);
+    this.#size--;
+    if (block.length === 0) this.#blocks.splice(which, 1);
+    else this.#mergeWithNext(which);
+    return item;
+  }
+
+  /** In order, all of them, or from the first item that is not below `from`. Do not change the list meanwhile. */
+  *values(from?: K): IterableIterator<T> {
+    const start = from === undefined ? 0 : this.#blockFor(from);
+    for (let which = start; which < this.#blocks.length; which++) {
+      const block = this.#blocks[which]!;
+      for (
+        let at = from !== undefined && which === start ? this.#lowerBound(block, from) : 0;
+        at < block.length;
+        at++
+      ) {
+        yield block[at]!;
+      }
+    }
+  }
+
+  /** At most `limit` items above `after`, or from the start when it is null. */
+  page(after: K | null, limit: number): T[] {
+    const rows: T[] = [];
+    for (const item of after === null ? this.values() : this.values(after)) {
+      if (rows.length === limit) break;
+      if (after !== null && rows.length === 0 && this.#compare(item, after) === 0) continue;
+      rows.push(item);
+    }
+    return rows;
+  }
+
+  /** The first block whose last item is not below the key; the number of blocks when there is none. */
+  #blockFor(key: K): number {
+    let low = 0;
+    let high = this.#blocks.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const block = this.#blocks[middle]!;
+      if (this.#compare(block[block.length - 1]!, key) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #lowerBound(block: readonly T[], key: K): number {
+    let low = 0;
+    let high = block.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#compare(block[middle]!, key) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Keeps many deletions from leaving many tiny blocks. */
+  #mergeWithNext(which: number): void {
+    const block = this.#blocks[which]!;
+    const next = this.#blocks[which + 1];
+    if (next === undefined || block.length + next.length > BLOCK_ITEMS_MAX / 2) return;
+    block.push(...next);
+    this.#blocks.splice(which + 1, 1);
+  }
+}
