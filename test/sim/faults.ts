@@ -1,0 +1,124 @@
+// The faults that a run throws at its cluster. Planned before the run, each with a seed of its own, so that a failing run can
+// be repeated with some of them left out.
+import type { SimCluster } from './cluster.ts';
+import { Prng } from './prng.ts';
+
+export interface Fault {
+  /** Virtual ms. */
+  readonly at: number;
+  readonly kind: FaultKind;
+  readonly seed: number;
+}
+
+type Inject = (cluster: SimCluster, random: Prng) => string | null;
+
+const FAULTS = {
+  crash: (cluster, random) => cluster.crash(random.pick(cluster.nodes), random.int(50, 3_000)),
+  crash_leader: (cluster, random) => cluster.leader && cluster.crash(cluster.leader, random.int(50, 3_000)),
+  crash_all: (cluster, random) => {
+    for (const node of cluster.nodes) cluster.crash(node, random.int(50, 1_500));
+    return 'all crash';
+  },
+  lying_disk: (cluster, random) => {
+    const node = random.pick(cluster.nodes);
+    return cluster.damage(node, () => cluster.crash(node, random.int(50, 2_000), random.int(1, 40)));
+  },
+  wipe: (cluster, random) => {
+    const node = random.pick(cluster.nodes);
+    return cluster.damage(node, () => cluster.wipe(node, random.int(50, 2_000)));
+  },
+  rot: (cluster, random) => {
+    const node = random.pick(cluster.nodes);
+    return cluster.damage(node, () => cluster.rot(node, random.int(50, 2_000)));
+  },
+  pause: (cluster, random) => cluster.pause(random.pick(cluster.nodes), random.int(100, 3_000)),
+  pause_leader: (cluster, random) => cluster.leader && cluster.pause(cluster.leader, random.int(100, 1_500)),
+  isolate: (cluster, random) => {
+    const victim = random.pick(cluster.nodes);
+    const oneWay = random.pick(['in', 'out', 'both']);
+    for (const other of cluster.nodes) {
+      if (oneWay !== 'out') cluster.network.cut(other.number, victim.number);
+      if (oneWay !== 'in') cluster.network.cut(victim.number, other.number);
+    }
+    return cluster.healLater(random.int(300, 5_000), `${victim.id} cut off (${oneWay})`);
+  },
+  split: (cluster, random) => {
+    if (cluster.nodes.length < 2) return null;
+    const order = random.shuffle(cluster.nodes);
+    const size = random.int(1, order.length - 1);
+    for (const a of order.slice(0, size)) {
+      for (const b of order.slice(size)) {
+        cluster.network.cut(a.number, b.number);
+        cluster.network.cut(b.number, a.number);
+      }
+    }
+    return cluster.healLater(random.int(300, 5_000), `split ${size}/${order.length - size}`);
+  },
+  partial_cuts: (cluster, random) => {
+    for (const a of cluster.nodes) {
+      for (const b of cluster.nodes) if (a !== b && random.chance(0.3)) cluster.network.cut(a.number, b.number);
+    }
+    return cluster.healLater(random.int(300, 4_000), 'random one-way cuts');
+  },
+  clog: (cluster, random) => {
+    const [a, b] = random.shuffle(cluster.nodes);
+    if (!a || !b) return null;
+    cluster.network.clog(a.number, b.number, random.int(100, 2_000));
+    return `link ${a.number} to ${b.number} clogged`;
+  },
+  weather: (cluster, random) => {
+    const loss = random.pick([0, 0.02, 0.1, 0.3]);
+    cluster.network.weather = {
+      loss,
+      duplication: random.pick([0, 0.05, 0.2]),
+      delayMsMin: random.pick([0.1, 1, 5]),
+      delayMsMean: random.pick([0.2, 2, 8]),
+    };
+    for (const client of cluster.clients) client.loss = loss / 2;
+    return `weather: loss ${loss}`;
+  },
+  slow_disk: (cluster, random) => {
+    const node = random.pick(cluster.nodes);
+    node.disk.latencyMs = random.pick([0.3, 1, 5, 20]);
+    return `${node.id} disk ${node.disk.latencyMs} ms`;
+  },
+  stalled_disk: (cluster, random) => {
+    const node = cluster.leader ?? random.pick(cluster.nodes);
+    node.disk.stalledUntil = cluster.world.now + random.int(200, 3_000);
+    return `${node.id} disk stalls`;
+  },
+  full_disk: (cluster, random) => cluster.fillDisk(random.pick(cluster.nodes), random.int(500, 4_000)),
+  transfer: (cluster) => cluster.transferLeadership(),
+  clock: (cluster, random) => {
+    const node = random.pick(cluster.nodes);
+    node.clockRate = random.pick([0.8, 1, 1.25]);
+    return `${node.id} clock runs at ${node.clockRate}`;
+  },
+  grow: (cluster) => cluster.grow(),
+  shrink: (cluster, random) => cluster.shrink(random),
+  unreachable: (cluster, random) => {
+    const [a, b] = random.shuffle(cluster.nodes);
+    if (!a || !b) return null;
+    a.input({ type: 'unreachable', node: b.id });
+    return `${a.id} lost its connection to ${b.id}`;
+  },
+} satisfies Record<string, Inject>;
+
+export type FaultKind = keyof typeof FAULTS;
+const KINDS = Object.keys(FAULTS) as FaultKind[];
+
+export function planFaults(random: Prng, durationMs: number): Fault[] {
+  const faults: Fault[] = [];
+  // A run favours some kinds, so that seeds differ in character.
+  const favoured = random.shuffle(KINDS).slice(0, random.int(3, KINDS.length));
+  const meanGapMs = random.pick([700, 1_200, 2_000]);
+  for (let at = 500; at < durationMs; at += 50 + random.exponential(meanGapMs)) {
+    faults.push({ at, kind: random.pick(favoured), seed: random.uint32() });
+  }
+  return faults;
+}
+
+/** @returns what happened in words; null when this fault does not apply just now. */
+export function inject(cluster: SimCluster, fault: Fault): string | null {
+  return (FAULTS as Record<string, Inject>)[fault.kind]!(cluster, new Prng(fault.seed)) || null;
+}
