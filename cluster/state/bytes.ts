@@ -10,7 +10,7 @@ export function toHex(bytes: Uint8Array): string {
   return String.fromCharCode(...codes);
 }
 
-export function fromHex(text: string): Uint8Array {
+export function fromHex(text: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(text.length >> 1);
   for (let i = 0; i < bytes.length; i++) {
     bytes[i] = (DIGITS.indexOf(text[i * 2]!) << 4) | DIGITS.indexOf(text[i * 2 + 1]!);

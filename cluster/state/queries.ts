@@ -1,0 +1,207 @@
+// Reads by a session, in the shapes of codec/tracker-rpc.ts: each checks who asks and what they may see, and changes nothing.
+// Listings come in pages by key order; `next` is the last key of a page, and passing it as `after` goes on behind it, whatever has
+// come or gone meanwhile.
+import type { FileInfo, PeerInfo } from '../../codec/tracker-rpc.ts';
+import { addressOf } from './accounts.ts';
+import { fromHex } from './bytes.ts';
+import { requireFile, requireGroup, requireMember, requireOwner, requireSession } from './guards.ts';
+import type { File, Group, Share, User } from './records.ts';
+import type { State } from './state.ts';
+import type { Actor } from './types.ts';
+
+/** Which page: behind the key `after` (null: from the start), `limit` rows at most. */
+export interface PageParams {
+  readonly after: string | null;
+  readonly limit: number;
+}
+interface OfGroup {
+  readonly group_id: string;
+}
+interface OfFile extends OfGroup {
+  readonly file_name: string;
+}
+
+export type Standing = 'owner' | 'member' | 'requested' | 'none';
+
+export interface GroupRow extends OfGroup {
+  readonly owner: string;
+  readonly members: number;
+  readonly standing: Standing;
+}
+
+export function listGroups(state: State, actor: Actor, { after, limit }: PageParams) {
+  const { user } = requireSession(state, actor).daemon;
+  const groups = state.groupsInOrder.page(after, limit);
+  return {
+    groups: groups.map(
+      (group): GroupRow => ({
+        group_id: group.id,
+        owner: group.owner.id,
+        members: group.members.size,
+        standing: standingOf(group, user),
+      }),
+    ),
+    next: nextOf(groups, limit, (group) => group.id),
+  };
+}
+
+export function listMembers(state: State, actor: Actor, { group_id, after, limit }: PageParams & OfGroup) {
+  const group = membersGroup(state, actor, group_id);
+  const members = group.members.page(after, limit);
+  return {
+    members: members.map(({ user }) => ({
+      user_id: user.id,
+      owner: user === group.owner,
+      online: user.onlineCount > 0,
+    })),
+    next: nextOf(members, limit, ({ user }) => user.id),
+  };
+}
+
+export function listRequests(state: State, actor: Actor, { group_id, after, limit }: PageParams & OfGroup) {
+  const { user } = requireSession(state, actor).daemon;
+  const group = requireGroup(state, group_id);
+  requireOwner(group, user);
+  const requests = group.requests.page(after, limit);
+  return {
+    requests: requests.map((request) => ({ user_id: request.user.id, at: request.at })),
+    next: nextOf(requests, limit, (request) => request.user.id),
+  };
+}
+
+export function listFiles(state: State, actor: Actor, { group_id, after, limit }: PageParams & OfGroup) {
+  const files = membersGroup(state, actor, group_id).files.page(after, limit);
+  return {
+    files: files.map((file) => ({
+      file_name: file.name,
+      size: file.content.size,
+      sha1: fromHex(file.content.sha1),
+      piece_count: file.content.pieceCount,
+      seeders: seedersOnline(file),
+    })),
+    next: nextOf(files, limit, (file) => file.name),
+  };
+}
+
+/**
+ * One row a daemon that can serve now.
+ * @param piecesOf verified pieces of a daemon that has the file in part, from its heartbeats; the state does not know them.
+ */
+export function listSeeders(
+  state: State,
+  actor: Actor,
+  { group_id, file_name, after, limit }: PageParams & OfFile,
+  piecesOf: (fingerprint: string) => number,
+) {
+  const file = requireFile(membersGroup(state, actor, group_id), file_name);
+  const rows: Share[] = [];
+  for (const share of file.sharers.values(after === null ? undefined : sharerKey(after))) {
+    if (rows.length === limit) break;
+    if (share.daemon.session?.online && keyOfSharer(share) !== after) rows.push(share);
+  }
+  return {
+    seeders: rows.map(({ complete, daemon }) => ({
+      user_id: daemon.user.id,
+      pieces: complete ? file.content.pieceCount : piecesOf(daemon.fingerprint),
+      complete,
+    })),
+    next: nextOf(rows, limit, keyOfSharer),
+  };
+}
+
+/** The sessions of whoever asks, by fingerprint. */
+export function listSessions(state: State, actor: Actor, { after, limit }: PageParams) {
+  const { user } = requireSession(state, actor).daemon;
+  const sessions = [];
+  for (const { session, fingerprint } of user.daemons.values(after ?? undefined)) {
+    if (sessions.length === limit) break;
+    if (session === null || fingerprint === after) continue;
+    const { id, online, since } = session;
+    sessions.push({ session: id, fingerprint, address: addressOf(session), online, since });
+  }
+  return { sessions, next: nextOf(sessions, limit, ({ fingerprint }) => fingerprint) };
+}
+
+/** What a download needs and what its ticket says. */
+export interface Located {
+  readonly file: FileInfo;
+  /** Online daemons that have it, whole or in part, but for the one that asks. */
+  readonly peers: PeerInfo[];
+  readonly user_id: string;
+  /** Of the group: see codec/ticket.ts. */
+  readonly epoch: number;
+}
+
+export function locateFile(state: State, actor: Actor, { group_id, file_name }: OfFile): Located {
+  const { daemon } = requireSession(state, actor);
+  const group = requireGroup(state, group_id);
+  requireMember(group, daemon.user);
+  const file = requireFile(group, file_name);
+  const peers: PeerInfo[] = [];
+  for (const share of file.sharers.values()) {
+    if (share.daemon.fingerprint === daemon.fingerprint) continue;
+    const peer = peerInfo(share);
+    if (peer !== null) peers.push(peer);
+  }
+  return { file: fileInfo(file), peers, user_id: daemon.user.id, epoch: group.epoch };
+}
+
+/** For get_manifest: the file, if whoever asks may have it. */
+export function findFile(state: State, actor: Actor, { group_id, file_name }: OfFile): FileInfo {
+  return fileInfo(requireFile(membersGroup(state, actor, group_id), file_name));
+}
+
+/** A sharer as peers dial it; null while its daemon is offline. */
+export function peerInfo({ daemon, complete }: Share): PeerInfo | null {
+  const { session, user, fingerprint } = daemon;
+  return session?.online ? { user_id: user.id, fingerprint, address: addressOf(session), complete } : null;
+}
+
+function membersGroup(state: State, actor: Actor, groupId: string): Group {
+  const { user } = requireSession(state, actor).daemon;
+  const group = requireGroup(state, groupId);
+  requireMember(group, user);
+  return group;
+}
+
+function standingOf(group: Group, user: User): Standing {
+  if (group.owner === user) return 'owner';
+  if (group.members.has(user.id)) return 'member';
+  return group.requests.has(user.id) ? 'requested' : 'none';
+}
+
+function seedersOnline(file: File): number {
+  let count = 0;
+  for (const share of file.sharers.values()) if (share.complete && share.daemon.session?.online) count++;
+  return count;
+}
+
+function fileInfo(file: File): FileInfo {
+  const { size, sha1, pieceSize, pieceCount, manifestHash } = file.content;
+  return {
+    file_name: file.name,
+    size,
+    sha1: fromHex(sha1),
+    piece_size: pieceSize,
+    piece_count: pieceCount,
+    manifest_hash: fromHex(manifestHash),
+    publisher: file.publisher.id,
+    published_at: file.publishedAt,
+  };
+}
+
+/** A page that is not full was the last one. */
+function nextOf<T>(rows: readonly T[], limit: number, keyOf: (row: T) => string): string | null {
+  const last = rows[rows.length - 1];
+  return last === undefined || rows.length < limit ? null : keyOf(last);
+}
+
+/** A user id has no slash. */
+function keyOfSharer({ daemon }: Share): string {
+  return `${daemon.user.id}/${daemon.fingerprint}`;
+}
+
+function sharerKey(text: string): { user: { id: string }; fingerprint: string } {
+  const cut = text.indexOf('/');
+  return { user: { id: text.slice(0, Math.max(cut, 0)) }, fingerprint: text.slice(cut + 1) };
+}

@@ -1,0 +1,130 @@
+/**
+ * The state as a stream of chunks, each one CBOR document of at most 256 KiB:
+ *
+ *   ['head', format, index, now, version, groups per user, files per user, hash a, hash b, rows in all]
+ *   ['rows', [row, …]]   …        users, groups, members, requests, files, shares, sessions, clients, replies, failures, in this order
+ *   ['end', SHA-256 over the SHA-256 so far and each chunk before this one]
+ *
+ * It is consistent although commands go on being applied between two chunks: at the start only references are collected (a few ms
+ * for 100,000 files), and a record that is about to change is first asked for its row as it was. Each row is written as it stands,
+ * so no second copy of the state exists. Tables have an order that all nodes share: the same state gives the same bytes.
+ */
+import { encodeCbor } from '../../codec/cbor.ts';
+import { invariant } from './bytes.ts';
+import type { Row } from './content-hash.ts';
+import { SNAPSHOT_CHUNK_BYTES_MAX } from './limits.ts';
+import type { StateRecord } from './records.ts';
+import type { State, Witness } from './state.ts';
+import type { Sha256, Snapshot } from './types.ts';
+
+export const SNAPSHOT_FORMAT = 1;
+/** Rows end a chunk at half of its limit: the largest row (a stored error reply of 8 KiB) still fits with ease. */
+const ROWS_BYTES = SNAPSHOT_CHUNK_BYTES_MAX / 2;
+/** What a row's field takes in CBOR beside its characters; a character may take 3 bytes of UTF-8. */
+const FIELD_OVERHEAD = 9;
+
+/** Starts a snapshot of the state as it is now. One at a time. */
+export function takeSnapshot(state: State, sha256: Sha256): Snapshot {
+  invariant(state.witness === null, 'one snapshot at a time');
+  const earlier = new Map<StateRecord, Row>();
+  const witness: Witness = {
+    changing(record) {
+      if (!earlier.has(record)) earlier.set(record, record.row());
+    },
+  };
+  const { index } = state;
+  const records = allRecords(state);
+  const head = headOf(state, records.length);
+  state.witness = witness;
+  const close = () => {
+    if (state.witness === witness) state.witness = null;
+    records.length = 0;
+    earlier.clear();
+  };
+  const chunks = chunksOf(head, records, earlier, sha256);
+  return {
+    index,
+    next() {
+      const { value, done } = chunks.next();
+      if (done === true) close();
+      return value ?? null;
+    },
+    close() {
+      chunks.return(undefined);
+      close();
+    },
+  };
+}
+
+/** Extends the digest of all chunks so far by one more. */
+export function extendDigest(digest: Uint8Array, chunk: Uint8Array, sha256: Sha256): Uint8Array {
+  const own = sha256(chunk);
+  const both = new Uint8Array(digest.length + own.length);
+  both.set(digest);
+  both.set(own, digest.length);
+  return sha256(both);
+}
+
+function headOf(state: State, rowCount: number): unknown[] {
+  const { index, now, version, limits, hash } = state;
+  const { groupsPerUser, filesPerUser } = limits;
+  return ['head', SNAPSHOT_FORMAT, index, now, version, groupsPerUser, filesPerUser, hash.a, hash.b, rowCount];
+}
+
+function* chunksOf(
+  head: unknown[],
+  records: readonly StateRecord[],
+  earlier: Map<StateRecord, Row>,
+  sha256: Sha256,
+): Generator<Uint8Array, undefined, void> {
+  let digest: Uint8Array = new Uint8Array(0);
+  const seal = (document: unknown[]): Uint8Array => {
+    // A copy: the encoder's result is a view of a shared pool.
+    const chunk = new Uint8Array(encodeCbor(document));
+    invariant(chunk.length <= SNAPSHOT_CHUNK_BYTES_MAX, 'a chunk is within its limit');
+    digest = extendDigest(digest, chunk, sha256);
+    return chunk;
+  };
+  yield seal(head);
+  let rows: Row[] = [];
+  let bytes = 0;
+  for (const record of records) {
+    const row = earlier.get(record) ?? record.row();
+    rows.push(row);
+    bytes += sizeBound(row);
+    if (bytes >= ROWS_BYTES) {
+      yield seal(['rows', rows]);
+      rows = [];
+      bytes = 0;
+    }
+  }
+  if (rows.length > 0) yield seal(['rows', rows]);
+  yield new Uint8Array(encodeCbor(['end', digest]));
+}
+
+function sizeBound(row: Row): number {
+  let bytes = FIELD_OVERHEAD;
+  for (const field of row) bytes += FIELD_OVERHEAD + (typeof field === 'string' ? field.length * 3 : 0);
+  return bytes;
+}
+
+/** References to everything, in the order in which a reader can rebuild it: what a row names comes before it. */
+function allRecords(state: State): StateRecord[] {
+  const records: StateRecord[] = [];
+  const take = (found: Iterable<StateRecord>) => {
+    for (const record of found) records.push(record);
+  };
+  const groups = [...state.groupsInOrder.values()];
+  take(state.users.values());
+  take(groups);
+  for (const group of groups) take(group.members.values());
+  for (const group of groups) take(group.requests.values());
+  for (const group of groups) take(group.files.values());
+  for (const group of groups) for (const file of group.files.values()) take(file.sharers.values());
+  take(state.sessions.values());
+  take(state.clientsByUse.values());
+  for (const client of state.clientsByUse.values()) take(client.replies.values());
+  take(state.failuresByTime.user.values());
+  take(state.failuresByTime.address.values());
+  return records;
+}
