@@ -33,6 +33,8 @@ export const BLOCK_SIZE = 256 * KiB;
 export const RPC_PAYLOAD_BYTES_MAX = MANIFEST_BYTES_MAX + 64 * KiB;
 /** A batch of log entries, or a chunk of a snapshot, between trackers. */
 export const RAFT_PAYLOAD_BYTES_MAX = 8 * MiB;
+/** Log entries of one append message between trackers; the leader sends no more at a time. */
+export const RAFT_APPEND_ENTRIES_MAX = 4_096;
 /** A control message between peers: a full bitfield or a list of pieces fits. */
 export const PEER_PAYLOAD_BYTES_MAX = 64 * KiB;
 /** Nesting of decoded CBOR: our deepest message has 6 levels. */

@@ -2,8 +2,9 @@
 // are not in it: the connection says who they are. Entries follow `prev_index` without gaps, so they carry no index.
 import * as v from 'valibot';
 import { decodeCbor, encodeCbor } from './cbor.ts';
+import { MtError } from './errors.ts';
 import { countSchema, tokenSchema } from './ids.ts';
-import { RAFT_PAYLOAD_BYTES_MAX } from './limits.ts';
+import { RAFT_APPEND_ENTRIES_MAX, RAFT_PAYLOAD_BYTES_MAX } from './limits.ts';
 
 export const RAFT_FRAME = 'raft';
 export const RAFT_FRAME_BYTES_MAX = RAFT_PAYLOAD_BYTES_MAX;
@@ -47,7 +48,7 @@ const raftMessageSchema = v.variant('type', [
     prev_term: countSchema,
     commit: countSchema,
     boot: countSchema,
-    entries: v.array(entrySchema),
+    entries: v.pipe(v.array(entrySchema), v.maxLength(RAFT_APPEND_ENTRIES_MAX)),
   }),
   v.strictObject({
     type: v.literal('append_reply'),
@@ -84,7 +85,24 @@ export function encodeRaftMessage(message: RaftMessageWire): Uint8Array {
   return encodeCbor(message);
 }
 
-/** Byte strings of the result alias `payload`. @throws MtError PROTOCOL */
+/**
+ * Byte strings of the result alias `payload`. An append that contradicts itself is refused here, for the core takes the order of
+ * terms and indexes for granted. @throws MtError PROTOCOL
+ */
 export function decodeRaftMessage(payload: Uint8Array): RaftMessageWire {
-  return decodeCbor(payload, raftMessageSchema, 'raft message');
+  const message = decodeCbor(payload, raftMessageSchema, 'raft message');
+  if (message.type === 'append') checkOrder(message);
+  return message;
 }
+
+function checkOrder({ term, prev_index, prev_term, entries }: Extract<RaftMessageWire, { type: 'append' }>): void {
+  if (!Number.isSafeInteger(prev_index + entries.length)) throw contradiction('indexes beyond counting');
+  let newest = prev_term;
+  for (const [entryTerm] of entries) {
+    if (entryTerm < newest) throw contradiction(`term ${entryTerm} after term ${newest}`);
+    newest = entryTerm;
+  }
+  if (newest > term) throw contradiction(`an entry of term ${newest} from a leader of term ${term}`);
+}
+
+const contradiction = (what: string) => new MtError('PROTOCOL', `raft message: append: ${what}`);

@@ -12,6 +12,8 @@ import type { RaftState } from './state.ts';
 import type { Entry, Index, NodeId } from './types.ts';
 
 const NO_ENTRIES: readonly Entry[] = [];
+/** Entries of one append, however small: bounds what a receiver must decode at a time. The wire schema has the same limit. */
+export const APPEND_ENTRIES_MAX = 4_096;
 
 /** One tick of a leader. */
 export function tickLeader(s: RaftState): void {
@@ -50,7 +52,8 @@ function sendNext(s: RaftState, peer: Progress): boolean {
     sendSnapshot(s, peer);
     return false;
   }
-  const entries = hasEntries ? s.log.entries(peer.next, s.log.last + 1, s.config.appendBytesMax) : NO_ENTRIES;
+  const hi = Math.min(s.log.last + 1, peer.next + APPEND_ENTRIES_MAX);
+  const entries = hasEntries ? s.log.entries(peer.next, hi, s.config.appendBytesMax) : NO_ENTRIES;
   sendAppend(s, peer, prevIndex, entries);
   let bytes = 0;
   for (const entry of entries) bytes += entry.sizeBytes;
