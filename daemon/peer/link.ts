@@ -1,0 +1,279 @@
+// One authenticated connection with one peer about one file, after its hello. Owns the socket's sending side (control frames
+// of a turn leave together and before any content), the signs of life, and the end. What messages mean is the swarm's business.
+import type { TLSSocket } from 'node:tls';
+import { isMtError, MtError, toMtError } from '../../codec/errors.ts';
+import { BLOCK_SIZE } from '../../codec/limits.ts';
+import {
+  decodePeerFrame,
+  encodePeerFrame,
+  isPeerFrameType,
+  type PeerFrameType,
+  peerPayloadMax,
+} from '../../codec/peer-messages.ts';
+import type { PieceMessage } from '../pieces/messages.ts';
+import type { LinkRole } from '../pieces/types.ts';
+import type { BlockHeader } from './frame-reader.ts';
+
+/** Each side says something at least this often, so that a silent host is told from an idle peer. */
+const ALIVE_INTERVAL_MS = 1_500;
+/** Three of those lost: the host is gone. */
+const SILENT_MS_MAX = 4_500;
+/** Every so many signs of life ask for an echo, which measures the round trip. */
+const ECHO_EVERY = 4;
+/** Control bytes that may wait behind a reader that does not read. Two blocks of content may wait too. */
+const UNSENT_BYTES_MAX = 1024 * 1024 + 2 * BLOCK_SIZE;
+/** Blocks given to the socket and not yet taken by the kernel: enough to keep it busy, few enough for news to overtake the rest. */
+export const UNSENT_BLOCKS_MAX = 2;
+/** A link that ends with a reason waits so long for the reason to leave. */
+const LINGER_MS = 1_000;
+
+/** What the link tells, in the swarm's terms. Content events come on download links only. */
+export interface LinkOwner {
+  onMessage(link: PeerLink, message: PieceMessage): void;
+  onBlock(link: PeerLink, header: BlockHeader): Buffer | null | 'wait';
+  onBlockEnd(link: PeerLink, header: BlockHeader, kept: boolean): void;
+  onTicket(link: PeerLink, ticket: Uint8Array): void;
+  /** Content bytes arrived, perhaps only a part of a block. */
+  onContent(link: PeerLink, bytes: number): void;
+  onRtt(link: PeerLink): void;
+  onClose(link: PeerLink, error: MtError): void;
+}
+
+/** The reading side of a download link, which may have to wait for memory or for the limit. */
+export interface LinkInput {
+  pause(): void;
+  resume(): void;
+  /** See FrameReader. */
+  place(body: Buffer | null): void;
+  drop(released: () => void): void;
+  end(): void;
+}
+
+/** No memory for the content that comes, or no tokens left in the download limit. */
+export type PauseReason = 'memory' | 'limit';
+
+export interface LinkOptions {
+  readonly role: LinkRole;
+  readonly socket: TLSSocket;
+  /** Of the other side's key, proven. */
+  readonly fingerprint: string;
+  readonly userId: string;
+  readonly rttMs: number;
+  /** Of a download link. */
+  readonly input: LinkInput | null;
+}
+
+export class PeerLink {
+  readonly role: LinkRole;
+  readonly fingerprint: string;
+  readonly userId: string;
+  readonly input: LinkInput | null;
+  /** Smallest round trip seen: what the line takes, without what waits in it. */
+  rttMs: number;
+  owner: LinkOwner | null = null;
+  /** When the ticket of the dialler ends, Unix ms, and the group epoch it was made in; of an upload link. */
+  ticket: { expiresAtMs: number; epoch: number } | null = null;
+  /** Blocks given to the socket whose bytes the kernel has not taken yet. */
+  unsentBlocks = 0;
+  readonly #socket: TLSSocket;
+  #pending: Buffer[] = [];
+  #over: MtError | null = null;
+  #heardAtMs = performance.now();
+  #saidAtMs = performance.now();
+  /** Why nothing is read now; empty: it is. */
+  readonly #pauses = new Set<PauseReason>();
+  #aliveCount = 0;
+  #echoes = new Map<number, number>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(options: LinkOptions) {
+    this.role = options.role;
+    this.fingerprint = options.fingerprint;
+    this.userId = options.userId;
+    this.rttMs = options.rttMs;
+    this.input = options.input;
+    this.#socket = options.socket;
+    this.#timer = setInterval(() => this.#checkAlive(), ALIVE_INTERVAL_MS);
+    this.#timer.unref();
+  }
+
+  get isOpen(): boolean {
+    return this.#over === null;
+  }
+
+  /** Largest payload that the other side may send now. */
+  payloadMax(type: string): number | undefined {
+    return peerPayloadMax(type, this.role === 'upload' ? 'dialler' : 'acceptor', true);
+  }
+
+  /** Bytes came. */
+  heard(): void {
+    this.#heardAtMs = performance.now();
+  }
+
+  /** @throws MtError PROTOCOL when it is not what that type carries. */
+  onFrame(type: string, payload: Buffer): void {
+    if (this.#over) return;
+    if (!isPeerFrameType(type)) throw new MtError('PROTOCOL', `unexpected frame type "${type}"`);
+    switch (type) {
+      case 'ping': {
+        const [id] = decodePeerFrame(type, payload);
+        if (id > 0) this.#say('pong', [id]);
+        return;
+      }
+      case 'pong':
+        return this.#onPong(decodePeerFrame(type, payload)[0]);
+      case 'refused':
+        return this.close(MtError.fromWire(decodePeerFrame(type, payload)));
+      case 'ticket':
+        // A copy: the payload is only ours during this call.
+        this.owner?.onTicket(this, Uint8Array.from(decodePeerFrame(type, payload)[0]));
+        return;
+      default:
+        this.owner?.onMessage(this, toMessage(type, payload));
+    }
+  }
+
+  send(message: PieceMessage): void {
+    switch (message.type) {
+      case 'bitfield':
+        return this.#say('bitfield', [message.bytes]);
+      case 'have':
+      case 'getting':
+      case 'want':
+        return this.#say(message.type, [...message.pieces]);
+      case 'offer':
+        return this.#say('offer', [message.piece, message.endgame]);
+      case 'accept': {
+        const runs = message.runs.map(({ first, count }): [number, number] => [first, count]);
+        return this.#say('accept', [message.offered, message.piece, runs, message.reverse]);
+      }
+      case 'alive':
+        return this.#say('alive', []);
+      default:
+        return this.#say(message.type, [message.piece]);
+    }
+  }
+
+  /** Shows a fresh ticket before the old one runs out. */
+  sendTicket(ticket: Uint8Array): void {
+    this.#say('ticket', [ticket]);
+  }
+
+  /**
+   * Sends content (a block frame, or the rest of one) after the control frames that wait.
+   * @param done called when the kernel has it, or the link has ended: the memory is free again.
+   */
+  sendContent(bytes: Buffer, done: () => void): void {
+    this.#flush();
+    this.unsentBlocks++;
+    this.#saidAtMs = performance.now();
+    this.#socket.write(bytes, () => {
+      this.unsentBlocks--;
+      done();
+    });
+  }
+
+  get isPaused(): boolean {
+    return this.#pauses.size > 0;
+  }
+
+  pause(reason: PauseReason): void {
+    this.#pauses.add(reason);
+    this.input?.pause();
+  }
+
+  resume(reason: PauseReason): void {
+    if (!this.#pauses.delete(reason) || this.#pauses.size > 0 || this.#over) return;
+    this.heard();
+    this.input?.resume();
+  }
+
+  /** Ends the link; tells the other side why when it is refused something. Safe to call again. */
+  close(error: MtError = new MtError('CLOSED', 'The link was closed')): void {
+    if (this.#over) return;
+    if (isMtError(error, 'FORBIDDEN', 'NO_SUCH_SHARE', 'OVERLOADED')) this.#say('refused', error.toWire());
+    this.#flush();
+    this.#over = error;
+    clearInterval(this.#timer);
+    this.#socket.end();
+    // Reading on would keep a paused socket from ever noticing the end.
+    if (this.role === 'download') this.#socket.destroy();
+    this.input?.end();
+    if (this.role === 'upload') setTimeout(() => this.#socket.destroy(), LINGER_MS).unref();
+    this.owner?.onClose(this, error);
+  }
+
+  /** A broken frame, a socket error: whatever ends a link from below. */
+  fail(error: unknown): void {
+    this.close(
+      isMtError(error) ? error : new MtError('CLOSED', 'The link ended', undefined, { cause: toMtError(error) }),
+    );
+  }
+
+  #say<T extends PeerFrameType>(type: T, payload: Parameters<typeof encodePeerFrame<T>>[1]): void {
+    if (this.#over) return;
+    if (this.#pending.length === 0) setImmediate(() => this.#flush());
+    this.#pending.push(encodePeerFrame(type, payload));
+  }
+
+  /** Frames of one turn of the event loop leave as one record. */
+  #flush(): void {
+    if (this.#pending.length === 0 || this.#over) return;
+    const bytes = this.#pending.length === 1 ? this.#pending[0]! : Buffer.concat(this.#pending);
+    this.#pending = [];
+    this.#saidAtMs = performance.now();
+    this.#socket.write(bytes);
+    if (this.#socket.writableLength > UNSENT_BYTES_MAX) this.fail(new MtError('CLOSED', 'The peer does not read'));
+  }
+
+  #checkAlive(): void {
+    const nowMs = performance.now();
+    if (!this.isPaused && nowMs - this.#heardAtMs > SILENT_MS_MAX) {
+      this.#socket.destroy();
+      return this.fail(new MtError('CLOSED', 'The peer went silent'));
+    }
+    this.#aliveCount++;
+    const asksEcho = this.#aliveCount % ECHO_EVERY === 0;
+    if (!asksEcho && nowMs - this.#saidAtMs < ALIVE_INTERVAL_MS / 2) return;
+    if (asksEcho) this.#echoes.set(this.#aliveCount, nowMs);
+    this.#say('ping', [asksEcho ? this.#aliveCount : 0]);
+  }
+
+  #onPong(id: number): void {
+    const sentAtMs = this.#echoes.get(id);
+    if (sentAtMs === undefined) return;
+    this.#echoes.clear();
+    const rttMs = performance.now() - sentAtMs;
+    if (rttMs >= this.rttMs) return;
+    this.rttMs = rttMs;
+    this.owner?.onRtt(this);
+  }
+}
+
+function toMessage(
+  type: Exclude<PeerFrameType, 'ping' | 'pong' | 'refused' | 'ticket'>,
+  payload: Buffer,
+): PieceMessage {
+  switch (type) {
+    case 'bitfield':
+      return { type, bytes: Uint8Array.from(decodePeerFrame(type, payload)[0]) };
+    case 'have':
+    case 'getting':
+    case 'want':
+      return { type, pieces: decodePeerFrame(type, payload) };
+    case 'offer': {
+      const [piece, endgame] = decodePeerFrame(type, payload);
+      return { type, piece, endgame };
+    }
+    case 'accept': {
+      const [offered, piece, runs, reverse] = decodePeerFrame(type, payload);
+      return { type, offered, piece, runs: runs.map(([first, count]) => ({ first, count })), reverse };
+    }
+    case 'alive':
+      decodePeerFrame(type, payload);
+      return { type };
+    default:
+      return { type, piece: decodePeerFrame(type, payload)[0] };
+  }
+}
