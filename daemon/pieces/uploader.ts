@@ -37,8 +37,8 @@ interface Slot {
   state: SlotState;
   runs: readonly BlockRun[];
   reverse: boolean;
-  /** Nobody had it when it was offered, so nobody else will send it. */
-  fresh: boolean;
+  /** What it added to the receiver's deficit; above 0: nobody had it when it was offered, so nobody else will send it. */
+  burden: number;
   /** When the state began. */
   sinceMs: number;
 }
@@ -212,13 +212,12 @@ export class Uploader {
 
   private offer(receiver: Receiver, piece: number, endgame: boolean): void {
     const { table, nowMs } = this.core;
-    const fresh = !endgame && table.rarityOf(piece) === 0;
-    const slot: Slot = { receiver, piece, state: 'offered', runs: [], reverse: false, fresh, sinceMs: nowMs };
-    receiver.slots.set(piece, slot);
+    const burden = !endgame && table.rarityOf(piece) === 0 ? table.receiverCount : 0;
+    const slot = this.openSlot(receiver, piece, burden);
     if (endgame) receiver.endgamePause.set(piece, nowMs + ENDGAME_PAUSE_MS);
     else table.markGetting(receiver.neighbour, piece, nowMs);
-    if (fresh) {
-      receiver.deficit += table.receiverCount;
+    if (slot.burden > 0) {
+      receiver.deficit += slot.burden;
       this.givenTo.set(piece, receiver);
     }
     this.shares.serve(receiver.neighbour.userId);
@@ -226,13 +225,18 @@ export class Uploader {
     this.core.send(receiver.neighbour.id, 'upload', { type: 'offer', piece, endgame });
   }
 
+  private openSlot(receiver: Receiver, piece: number, burden: number): Slot {
+    const sinceMs = this.core.nowMs;
+    const slot: Slot = { receiver, piece, state: 'offered', runs: [], reverse: false, burden, sinceMs };
+    receiver.slots.set(piece, slot);
+    return slot;
+  }
+
   private swapSlot(receiver: Receiver, piece: number): Slot | undefined {
     const { table, nowMs } = this.core;
     if (!table.mine.has(piece)) return undefined;
-    const slot: Slot = { receiver, piece, state: 'offered', runs: [], reverse: false, fresh: false, sinceMs: nowMs };
-    receiver.slots.set(piece, slot);
     table.markGetting(receiver.neighbour, piece, nowMs);
-    return slot;
+    return this.openSlot(receiver, piece, 0);
   }
 
   /** One upload at a time, whole pieces, first accepted first; a full socket does not hold up the line. */
@@ -252,7 +256,7 @@ export class Uploader {
     for (const receiver of this.receivers.values()) {
       if (receiver.blocked) continue;
       for (const slot of receiver.slots.values()) {
-        if (slot.state !== 'offered' || !slot.fresh) continue;
+        if (slot.state !== 'offered' || slot.burden === 0) continue;
         const index = pieceIndex(this.core.geometry, slot.piece)!;
         slot.runs = [{ first: 0, count: blockCount(this.core.geometry, index) }];
         return slot;
@@ -319,9 +323,9 @@ export class Uploader {
   }
 
   private undoFresh(slot: Slot): void {
-    if (!slot.fresh || this.givenTo.get(slot.piece) !== slot.receiver) return;
-    slot.fresh = false;
-    slot.receiver.deficit -= this.core.table.receiverCount;
+    if (slot.burden === 0 || this.givenTo.get(slot.piece) !== slot.receiver) return;
+    slot.receiver.deficit -= slot.burden;
+    slot.burden = 0;
     this.givenTo.delete(slot.piece);
   }
 

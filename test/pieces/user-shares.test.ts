@@ -1,0 +1,45 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { UserShares } from '../../daemon/pieces/user-shares.ts';
+
+const test = suite('user-shares');
+const userOf = (connection: string) => connection[0]!;
+
+/** Serves the candidates in turn, so many pieces; answers how many each user got. */
+function serve(shares: UserShares, connections: readonly string[], pieces: number): Record<string, number> {
+  const served: Record<string, number> = {};
+  for (let turn = 0; turn < pieces; turn++) {
+    const fair = shares.fair(connections, userOf);
+    const user = userOf(fair[turn % fair.length]!);
+    shares.serve(user);
+    served[user] = (served[user] ?? 0) + 1;
+  }
+  return served;
+}
+
+test('a user with four connections gets one share', () => {
+  const connections = ['a1', 'a2', 'a3', 'a4', 'b1'];
+  const shares = new UserShares();
+  for (const connection of connections) shares.join(userOf(connection));
+  const { a, b } = serve(shares, connections, 1000);
+  assert.ok(Math.abs(a! - b!) <= 5, `a ${a}, b ${b}`);
+});
+
+test('with one connection each there is nothing to balance', () => {
+  const shares = new UserShares();
+  shares.join('a');
+  shares.join('b');
+  for (let piece = 0; piece < 100; piece++) shares.serve('a');
+  assert.equal(shares.fair(['a1', 'b1'], userOf), ['a1', 'b1']);
+});
+
+test('who comes late, or wanted nothing for a while, does not catch up on the past', () => {
+  const shares = new UserShares();
+  for (const user of ['a', 'a', 'b', 'b']) shares.join(user);
+  serve(shares, ['a1', 'a2'], 500);
+  shares.join('c');
+  const { a, b, c } = serve(shares, ['a1', 'b1', 'c1'], 300);
+  for (const count of [a!, b!, c!]) assert.ok(count > 80 && count < 120, `a ${a}, b ${b}, c ${c}`);
+});
+
+test.run();
