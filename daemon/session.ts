@@ -31,7 +31,7 @@ export interface SessionParts {
   readonly outbox: Outbox;
   /** Where peers reach this daemon. */
   readonly address: Address;
-  readonly dataPlane: () => (DataPlaneEvents & Pick<Downloads, 'partials'>) | null;
+  readonly dataPlane: DataPlaneEvents & Pick<Downloads, 'partials'>;
   readonly log: Logger;
 }
 
@@ -129,7 +129,7 @@ export class Session {
     this.#epochs.clear();
     this.#parts.client.setSession(session.token);
     this.#parts.shares.setSession(session);
-    this.#parts.dataPlane()?.onSession(session.userId);
+    this.#parts.dataPlane.onSession(session.userId);
     const { signal } = this.#run;
     this.#guard(session, this.#stayOnline(session, epoch, signal), signal);
     this.#guard(session, this.#follow(signal), signal);
@@ -140,7 +140,7 @@ export class Session {
     this.#current = null;
     this.#epochs.clear();
     this.#parts.client.setSession(null);
-    this.#parts.dataPlane()?.onSession(null);
+    this.#parts.dataPlane.onSession(null);
     this.#parts.shares.setSession(null);
   }
 
@@ -175,7 +175,7 @@ export class Session {
         await sleep(HEARTBEAT_MS, null, { signal, ref: false }).catch(() => {});
         if (signal.aborted) return;
         try {
-          const downloads = this.#parts.dataPlane()?.partials() ?? [];
+          const downloads = this.#parts.dataPlane.partials();
           const { online } = await client.read('heartbeat', { epoch, downloads }, { timeoutMs: HEARTBEAT_MS, signal });
           if (!online) break;
         } catch (error) {
@@ -211,20 +211,19 @@ export class Session {
 
   #onNews(session: StoredSession, news: SessionNews): void {
     if (this.#current?.token !== session.token) return;
-    const { shares, client } = this.#parts;
-    const dataPlane = this.#parts.dataPlane();
+    const { shares, client, dataPlane } = this.#parts;
     if (news.trackers) client.setMembers(news.trackers);
     for (const { group_id, epoch } of news.epochs) {
       this.#epochs.set(group_id, epoch);
-      dataPlane?.onEpoch(group_id, epoch);
+      dataPlane.onEpoch(group_id, epoch);
     }
     for (const { user_id, fingerprint, group_id } of news.revoked) {
-      dataPlane?.onRevoked({ userId: user_id, fingerprint, groupId: group_id });
+      dataPlane.onRevoked({ userId: user_id, fingerprint, groupId: group_id });
     }
     for (const { group_id, file_name } of news.removed_files) {
       const file = { groupId: group_id, fileName: file_name };
       shares.drop(file);
-      dataPlane?.onFileRemoved(file);
+      dataPlane.onFileRemoved(file);
     }
     // All groups of the user are in the first event: one that is not there was left while nobody could tell us. Asked again
     // before anything is forgotten, since the tracker that tells may be a moment behind.
@@ -233,7 +232,7 @@ export class Session {
     for (const groupId of news.left_groups) {
       this.#epochs.delete(groupId);
       shares.dropGroup(groupId);
-      dataPlane?.onGroupLeft(groupId);
+      dataPlane.onGroupLeft(groupId);
     }
     if (news.session_ended) void this.#endedElsewhere(session);
   }

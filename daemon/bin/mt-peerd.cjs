@@ -1,0 +1,3 @@
+#!/usr/bin/env node
+'use strict';
+require('../../codec/bin/run-program.cjs')('mt-peerd', 'dist/daemon/main.js');

@@ -1,0 +1,50 @@
+// Control methods that say how things are: of this daemon, its tracker link, the cluster.
+import type { ControlApi } from '../../codec/control-api.ts';
+import { formatAddress } from '../../codec/ids.ts';
+import type { Handlers } from '../../codec/rpc.ts';
+import { type ControlContext, waitOf } from './context.ts';
+
+/** `status` is about this daemon: it does not wait for trackers that are slow to say who leads. */
+const LEADER_MS_MAX = 500;
+
+export function statusHandlers(context: ControlContext): Pick<Handlers<ControlApi>, 'status' | 'tracker_status'> {
+  const { client, session, shares, outbox, dataPlane, about } = context;
+  return {
+    status: async (_params, { signal }) => {
+      const tracker = client.tracker;
+      const rates = dataPlane.rates();
+      const downloads = { downloading: 0, complete: 0, failed: 0, paused: 0 };
+      for (const { state } of dataPlane.list()) downloads[state] += 1;
+      return {
+        version: about.version,
+        pid: process.pid,
+        uptime_ms: Math.round(performance.now() - about.startedAtMs),
+        data_dir: about.dataDir,
+        socket: about.socket,
+        address: formatAddress(about.address),
+        fingerprint: client.identity.fingerprint,
+        user_id: session.userId,
+        tracker: {
+          address: tracker && formatAddress(tracker.address),
+          connected: tracker !== null,
+          leader: tracker && (await leaderOf(context, signal)),
+          outbox: outbox.size,
+          error: client.linkError?.toWire() ?? null,
+        },
+        shares: shares.count,
+        downloads,
+        upload_rate: rates.upload,
+        download_rate: rates.download,
+      };
+    },
+    tracker_status: (params, { signal }) => client.read('tracker_status', {}, waitOf(params, signal)),
+  };
+}
+
+async function leaderOf({ client }: ControlContext, signal: AbortSignal): Promise<number | null> {
+  try {
+    return (await client.read('tracker_status', {}, { timeoutMs: LEADER_MS_MAX, signal })).leader;
+  } catch {
+    return null;
+  }
+}

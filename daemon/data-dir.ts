@@ -1,0 +1,162 @@
+// The data directory: made private, held by one daemon at a time, and the place of this daemon's key and certificate.
+// The lock is SQLite's own on a file of its own: the kernel frees it however the holder ends.
+
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import Database from 'better-sqlite3';
+import { MtError } from '../codec/errors.ts';
+import { fingerprintOf, makeDaemonIdentity, type TlsIdentity } from '../codec/identity.ts';
+import { type Address, formatAddress } from '../codec/ids.ts';
+import type { DaemonArguments } from './arguments.ts';
+import { dataFiles } from './paths.ts';
+
+export interface DataDir {
+  readonly files: ReturnType<typeof dataFiles>;
+  /** Says who runs here, for the message of a second daemon that is refused. */
+  announce(address: Address, socket: string): void;
+  release(): void;
+}
+
+/**
+ * Makes the directory (0700) if need be and takes its lock.
+ * @throws MtError DATA_DIR_LOCKED with the command that starts another daemon, PERMISSION, DISK_FULL.
+ */
+export function openDataDir(args: DaemonArguments): DataDir {
+  const { dataDir } = args;
+  const files = dataFiles(dataDir);
+  let lock: Database.Database;
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    if ((statSync(dataDir).mode & 0o077) !== 0) chmodSync(dataDir, 0o700);
+    touchPrivate(files.store);
+    touchPrivate(files.lock);
+    lock = new Database(files.lock, { timeout: 0 });
+  } catch (cause) {
+    throw diskError(`The data directory ${dataDir} cannot be used`, cause);
+  }
+  try {
+    lock.pragma('locking_mode = EXCLUSIVE');
+    lock.exec('BEGIN EXCLUSIVE');
+  } catch (cause) {
+    lock.close();
+    if ((cause as { code?: string }).code?.startsWith('SQLITE_BUSY')) throw locked(args, files.running);
+    throw diskError(`The data directory ${dataDir} cannot be locked`, cause);
+  }
+  return {
+    files,
+    announce: (address, socket) =>
+      writeFileSync(files.running, JSON.stringify({ pid: process.pid, address, socket }), { mode: 0o600 }),
+    release: () => lock.close(),
+  };
+}
+
+/**
+ * The daemon's key and certificate: made at the first start, read ever after.
+ * @throws MtError INTERNAL when the file is there but damaged.
+ */
+export async function loadIdentity(path: string): Promise<TlsIdentity> {
+  const text = readIfThere(path);
+  if (text === null) {
+    const made = await makeDaemonIdentity(Date.now());
+    writeDurably(path, `${made.keyPem.trim()}\n${made.certPem.trim()}\n`);
+    return made;
+  }
+  if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
+  const keyPem = /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----/.exec(text)?.[0];
+  const certPem = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/.exec(text)?.[0];
+  try {
+    const certificate = new X509Certificate(certPem!);
+    if (!certificate.checkPrivateKey(createPrivateKey(keyPem!))) throw new Error('key and certificate do not match');
+    return { keyPem: keyPem!, certPem: certPem!, fingerprint: fingerprintOf(certificate.publicKey) };
+  } catch (cause) {
+    throw new MtError(
+      'INTERNAL',
+      `This daemon's key in ${path} is damaged`,
+      'Restore it from a backup, or move it away: a new one is made at the next start, and users log in again.',
+      { cause },
+    );
+  }
+}
+
+function locked(args: DaemonArguments, runningFile: string): MtError {
+  const holder = readHolder(runningFile);
+  const port = holder?.port === args.listen.port ? args.listen.port + 1 : args.listen.port;
+  const other = `${args.dataDir}-2`;
+  const command = [
+    'mt-peerd',
+    formatAddress({ host: args.listen.host, port }),
+    args.trackerInfoFile,
+    '--data-dir',
+    other,
+    '--socket',
+    join(other, 'peerd.sock'),
+  ];
+  return new MtError(
+    'DATA_DIR_LOCKED',
+    `Another mt-peerd${holder ? ` (process ${holder.pid})` : ''} runs on the data directory ${args.dataDir}`,
+    `To start another one beside it: ${command.map(shellWord).join(' ')}`,
+  );
+}
+
+function readHolder(path: string): { pid: number; port: number } | null {
+  try {
+    const { pid, address } = JSON.parse(readFileSync(path, 'utf8'));
+    return Number.isSafeInteger(pid) && Number.isSafeInteger(address?.port) ? { pid, port: address.port } : null;
+  } catch {
+    return null;
+  }
+}
+
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./[\]-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** Makes the file with mode 0600 before anything is written to it. */
+function touchPrivate(path: string): void {
+  closeSync(openSync(path, 'a', 0o600));
+  if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
+}
+
+function readIfThere(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw diskError(`${path} cannot be read`, cause);
+  }
+}
+
+/** All of it or nothing, also after a power cut. */
+function writeDurably(path: string, text: string): void {
+  const temporary = `${path}.new`;
+  try {
+    const fd = openSync(temporary, 'w', 0o600);
+    writeFileSync(fd, text);
+    fsyncSync(fd);
+    closeSync(fd);
+    renameSync(temporary, path);
+    const folder = openSync(dirname(path), 'r');
+    fsyncSync(folder);
+    closeSync(folder);
+  } catch (cause) {
+    throw diskError(`${path} cannot be written`, cause);
+  }
+}
+
+/** What the operating system said, as an error of ours. */
+export function diskError(what: string, cause: unknown): MtError {
+  const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
+  const ours = code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL' ? 'DISK_FULL' : 'PERMISSION';
+  return new MtError(ours, `${what} (${code})`, undefined, { cause });
+}
