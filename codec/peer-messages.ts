@@ -20,12 +20,13 @@ import { decodeCbor, encodeCbor } from './cbor.ts';
 import { errorWireSchema, MtError } from './errors.ts';
 import { encodeFrame, encodeFrameHeader, FRAME_PRELUDE_SIZE } from './frames.ts';
 import { versionRangeSchema } from './hello.ts';
-import { countSchema, fileNameSchema, idSchema, sha256Schema } from './ids.ts';
+import { countSchema, fileNameSchema, idSchema } from './ids.ts';
 import { BLOCK_SIZE, PEER_PAYLOAD_BYTES_MAX, PIECE_COUNT_MAX } from './limits.ts';
 import { TICKET_BYTES_MAX } from './ticket.ts';
 
+const byteString = v.custom<Uint8Array>((value) => value instanceof Uint8Array, 'bytes');
 const ticketBytes = v.pipe(
-  v.instance(Uint8Array),
+  byteString,
   v.check((bytes) => bytes.length <= TICKET_BYTES_MAX, 'a ticket'),
 );
 /** The dialler's hello: what it wants, and its right to it. */
@@ -33,7 +34,10 @@ export const wantHelloSchema = v.strictObject({
   versions: versionRangeSchema,
   group_id: idSchema,
   file_name: fileNameSchema,
-  manifest_hash: sha256Schema,
+  manifest_hash: v.pipe(
+    byteString,
+    v.check((bytes) => bytes.length === 32, 'a SHA-256'),
+  ),
   ticket: ticketBytes,
 });
 /** The acceptor's hello: the ticket is good. */
@@ -45,7 +49,7 @@ const piece = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(PIEC
 const pieces = v.pipe(v.array(piece), v.minLength(1), v.maxLength(PIECE_COUNT_MAX));
 const run = v.tuple([countSchema, v.pipe(countSchema, v.minValue(1))]);
 const bitfieldBytes = v.pipe(
-  v.instance(Uint8Array),
+  byteString,
   v.check((bytes) => bytes.length <= PIECE_COUNT_MAX / 8, 'a bitfield'),
 );
 

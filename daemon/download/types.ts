@@ -94,8 +94,11 @@ export interface TrackerPort {
     manifestHash: Uint8Array,
     options?: { signal?: AbortSignal; timeoutMs?: number },
   ): Promise<void>;
-  /** Watches until `signal` aborts, over failovers: after each reconnect an event with `reset` comes first. */
-  watchFile(file: FileRef, onEvent: (event: WatchFileEvent) => void, signal: AbortSignal): void;
+  /**
+   * Watches until `signal` aborts, over failovers: after each reconnect an event with `reset` comes first.
+   * @throws MtError when the trackers refuse it (NO_SUCH_FILE, NOT_MEMBER, NOT_LOGGED_IN …).
+   */
+  watchFile(file: FileRef, onEvent: (event: WatchFileEvent) => void, signal: AbortSignal): Promise<void>;
   /** Whether a tracker answers now; what is wrong when not. */
   linkError(): { readonly code: string; readonly message: string } | null;
 }

@@ -35,3 +35,27 @@ CREATE TABLE outbox (
   sent      INTEGER NOT NULL, -- 1: it may have reached a tracker, so its fate is unknown until an answer comes
   queued_at INTEGER NOT NULL
 ) STRICT;
+
+-- Downloads of every user of this daemon, finished ones included until they are taken off the list.
+CREATE TABLE downloads (
+  id            INTEGER PRIMARY KEY AUTOINCREMENT, -- also names the map of verified pieces: downloads/<id>.map
+  user_id       TEXT NOT NULL,
+  group_id      TEXT NOT NULL,
+  file_name     TEXT NOT NULL,
+  destination   TEXT NOT NULL,    -- absolute path of the finished file
+  part_path     TEXT NOT NULL,    -- absolute path of the unfinished one, in the same directory
+  force         INTEGER NOT NULL, -- 1: may replace a file at the destination
+  peer          TEXT,             -- only from this user's daemons; null: from all
+  publisher     TEXT NOT NULL,
+  manifest_hash BLOB NOT NULL,    -- SHA-256
+  manifest      BLOB NOT NULL,    -- codec/manifest.ts; empty once settled: the share has it
+  size_bytes    INTEGER NOT NULL,
+  state         TEXT NOT NULL,    -- downloading, finishing, complete, failed or paused
+  reason_code   TEXT,             -- why it failed or was paused by itself; null: neither
+  reason        TEXT,
+  inode         TEXT,             -- decimal, of the data file from `finishing` on: tells whether it has been renamed already
+  settled       INTEGER NOT NULL, -- 1: complete and surely on the disk
+  boot_id       TEXT,             -- boot in which it was completed: without settled and after another boot it is checked again
+  created_at    INTEGER NOT NULL,
+  UNIQUE (user_id, group_id, file_name)
+) STRICT;
