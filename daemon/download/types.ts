@@ -95,10 +95,10 @@ export interface TrackerPort {
     options?: { signal?: AbortSignal; timeoutMs?: number },
   ): Promise<void>;
   /**
-   * Watches until `signal` aborts, over failovers: after each reconnect an event with `reset` comes first.
-   * @throws MtError when the trackers refuse it (NO_SUCH_FILE, NOT_MEMBER, NOT_LOGGED_IN …).
+   * Watches until `signal` aborts, over failovers: after each reconnect an event with `reset` comes first. When the trackers say
+   * that there is no such file (any more), an event with `removed`.
    */
-  watchFile(file: FileRef, onEvent: (event: WatchFileEvent) => void, signal: AbortSignal): Promise<void>;
+  watchFile(file: FileRef, onEvent: (event: WatchFileEvent) => void, signal: AbortSignal): void;
   /** Whether a tracker answers now; what is wrong when not. */
   linkError(): { readonly code: string; readonly message: string } | null;
 }
