@@ -1,6 +1,7 @@
 // Files with known content: made from a seed, so that a test can say which, and never held in memory as a whole.
 import { createCipheriv, createHash } from 'node:crypto';
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
+import type { Manifest } from '../../codec/manifest.ts';
 
 const CHUNK_SIZE = 1 << 20;
 
@@ -28,4 +29,15 @@ export function sha1Of(path: string): string {
   for (let size = readSync(file, chunk); size > 0; size = readSync(file, chunk)) sha1.update(chunk.subarray(0, size));
   closeSync(file);
   return sha1.digest('hex');
+}
+
+/** The manifest of some content, with pieces of 64 KiB. */
+export function manifestOf(content: Buffer, pieceSize = 65_536): Manifest {
+  const hash = (algorithm: string, bytes: Buffer) => createHash(algorithm).update(bytes).digest();
+  const pieceCount = Math.ceil(content.length / pieceSize);
+  const rows = Array.from({ length: pieceCount }, (_, i) => {
+    const piece = content.subarray(i * pieceSize, (i + 1) * pieceSize);
+    return Buffer.concat([hash('sha1', piece), hash('sha256', piece)]);
+  });
+  return { size: content.length, pieceSize, pieceCount, sha1: hash('sha1', content), rows: Buffer.concat(rows) };
 }
