@@ -134,7 +134,7 @@ export class TestCluster {
       node.disk.push({ write: output.write, messages: output.sendAfterDurable });
     }
     if (output.commit !== null) node.toApply.push(output.commit);
-    if (!node.diskHeld) this.persist(id);
+    if (!node.diskHeld || node.disk.every(({ write }) => write === null)) this.persist(id);
     if (!node.applyHeld) this.apply(id);
     return output;
   }

@@ -1,0 +1,124 @@
+/** Scenarios 35, 36, 38 and 40 as far as the core is concerned: damaged logs, full disks, state ahead of the log. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { createRaft } from '../../cluster/raft/core.ts';
+import { RaftStartError } from '../../cluster/raft/state.ts';
+import { MemoryStore } from './memory-store.ts';
+import { TEST_CONFIG, TestCluster } from './test-cluster.ts';
+
+const test = suite('raft damage');
+
+test('scenarios 35 and 36: a node with a damaged log neither votes nor leads until it is whole again', () => {
+  const c = new TestCluster(3);
+  c.elect(1);
+  for (let i = 0; i < 10; i++) c.propose(1, `${i}`);
+  c.settle([1, 3]);
+  c.drop();
+  // Entries 2.. are committed on 1 and 3. Node 3 loses what follows index 4; node 1 dies.
+  c.node(3).store.damageFrom(5);
+  c.restart(3, { mayVote: false });
+  c.run(200, [2, 3]);
+  assert.is(c.leader()!.id, '1', 'nodes 2 and 3 elect nobody: they would lose what was committed');
+  assert.equal(
+    [c.role(2), c.role(3)].filter((role) => role === 'leader'),
+    [],
+  );
+  // Node 1 is back: node 3 refills and votes again.
+  c.run(60);
+  assert.ok(c.node(3).raft.status().mayVote);
+  assert.ok(c.node(3).outputs.some((output) => output.refilled));
+  assert.is(c.node(3).state.length, 10);
+  for (let i = 0; i < 100 && c.leader()?.id === '1'; i++) c.run(1, [2, 3]);
+  assert.is(c.leader()!.state.length, 10);
+});
+
+test('scenario 35: refilled is said only when the refill is durable', () => {
+  const c = new TestCluster(3);
+  c.elect(1);
+  c.propose(1, 'a', 'b');
+  c.run(2);
+  c.node(3).store.damageFrom(1);
+  c.restart(3, { mayVote: false });
+  c.node(3).outputs = [];
+  const node = c.node(3);
+  node.diskHeld = true;
+  c.run(6);
+  assert.is(node.raft.status().lastIndex, 3);
+  assert.not.ok(node.outputs.some((output) => output.refilled));
+  node.diskHeld = false;
+  c.persist(3);
+  c.run(4);
+  assert.ok(node.outputs.some((output) => output.refilled));
+});
+
+test('scenario 35: a commit index of a leader that does not know of this boot proves nothing', () => {
+  const c = new TestCluster(3);
+  c.restart(2, { mayVote: false });
+  const noop = { index: 1, term: 1, kind: 'noop' as const, data: new Uint8Array(0), sizeBytes: 0 };
+  const append = {
+    type: 'append',
+    from: '1',
+    to: '2',
+    term: 1,
+    prevIndex: 0,
+    prevTerm: 0,
+    entries: [noop],
+    commit: 1,
+  } as const;
+  c.step(2, { type: 'message', message: { ...append, boot: 1 } });
+  assert.not.ok(c.node(2).raft.status().mayVote);
+  c.step(2, { type: 'message', message: { ...append, boot: 2 } });
+  assert.ok(c.node(2).raft.status().mayVote);
+});
+
+test('scenario 38: a full disk: leadership is handed over, proposals are refused, reads go on, and it recovers', () => {
+  const c = new TestCluster(3);
+  c.elect(1);
+  c.run(3);
+  c.step(1, { type: 'disk', state: 'full' });
+  c.settle();
+  const heir = c.leader()!;
+  assert.ok(heir.id !== '1', 'without waiting for any timeout');
+  assert.equal(
+    c.propose(1, 'no').output.refused.map((r) => r.reason),
+    ['disk_full'],
+  );
+  const before = c.node(1).raft.status().lastIndex;
+  c.propose(heir.id, 'a');
+  c.run(10);
+  assert.is(c.node(1).raft.status().lastIndex, before, 'it takes nothing that it could not keep');
+  c.node(1).outputs = [];
+  c.step(1, { type: 'read', ref: 4 });
+  c.settle();
+  assert.is(c.node(1).outputs.flatMap((o) => o.reads).length, 1);
+  c.step(1, { type: 'disk', state: 'ok' });
+  c.run(10);
+  assert.equal(c.node(1).state, ['a']);
+});
+
+test('scenario 38: a node with a full disk votes for nobody', () => {
+  const c = new TestCluster(3);
+  c.step(2, { type: 'disk', state: 'full' });
+  c.campaign(1);
+  c.settle([1, 2]);
+  assert.is(c.role(1), 'pre_candidate');
+  c.tick(2, 100);
+  assert.is(c.role(2), 'follower');
+});
+
+test('scenario 40: state newer than the log, or the log newer than the stored term, is refused at start', () => {
+  const start = (applied: number, mayVote: boolean, term: number) => () => {
+    const store = new MemoryStore({ voters: ['1'], learners: [], info: {} });
+    const entry = { index: 1, term: 3, kind: 'noop' as const, data: new Uint8Array(0), sizeBytes: 0 };
+    store.write({ id: 1, hardState: { term, vote: null }, snapshot: null, truncateFrom: null, append: [entry] });
+    const initial = { hardState: store.hardState, commit: 0, applied, mayVote };
+    return createRaft({ ...TEST_CONFIG, id: '1', boot: 1, seed: 1 }, initial, store);
+  };
+  const refused = (error: unknown) => error instanceof RaftStartError;
+  assert.not.throws(start(1, true, 3));
+  assert.throws(start(2, true, 3), refused);
+  assert.not.throws(start(2, false, 3), 'a damaged log is refilled instead');
+  assert.throws(start(0, true, 2), refused);
+});
+
+test.run();
