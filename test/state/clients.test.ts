@@ -1,0 +1,136 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { CLIENT_IDLE_MS, CLIENTS_MAX, REPLIES_MAX, REPLIES_PER_CLIENT_MAX } from '../../cluster/state/limits.ts';
+import { fingerprintOf, hashHex, ok, passwordOf, refused, restoreFrom, snapshotOf, tokenOf, World } from './world.ts';
+
+const test = suite('cluster/state clients');
+
+/** One request of alice's client with a sequence of the test's choice. */
+function request(world: World, group_id: string, seq: number, acked: number, daemon = 'alice') {
+  return world.commit(world.command(daemon, 'create_group', { group_id }, seq, acked));
+}
+
+test('a repeated request gets its first reply and changes nothing (scenario 33)', () => {
+  const world = new World().people('alice');
+  const first = ok(request(world, 'g', 10, 5));
+  const again = request(world, 'g', 10, 5);
+  assert.equal(again.reply, first.reply);
+  assert.is(again.repeated, true);
+  assert.equal(again.events, []);
+  assert.is(world.state.groups.size, 1);
+  // An error is a reply too: it stays, although the command would succeed now.
+  refused(request(world, 'g', 11, 5), 'GROUP_EXISTS');
+  ok(request(world, 'other', 12, 5));
+  ok(world.commit(world.command('alice', 'leave_group', { group_id: 'g' }, 13, 5)));
+  refused(request(world, 'g', 11, 5), 'GROUP_EXISTS');
+});
+
+test('so it does after a snapshot', () => {
+  const world = new World().people('alice');
+  const first = ok(request(world, 'g', 10, 5));
+  world.state = restoreFrom(snapshotOf(world.state));
+  const again = request(world, 'g', 10, 5);
+  assert.is(again.repeated, true);
+  assert.equal(again.reply, first.reply);
+});
+
+test('an unknown client is never executed (scenario 34), nor one of another daemon', () => {
+  const world = new World().people('alice', 'mallory');
+  const before = hashHex(world.state);
+  const lost = { ...world.command('alice', 'create_group', { group_id: 'g' }, 10, 5), clientId: tokenOf('lost') };
+  refused(world.commit(lost), 'CLIENT_EXPIRED');
+  refused(world.commit({ ...lost, clientId: tokenOf('client mallory') }), 'CLIENT_EXPIRED');
+  assert.is(world.state.groups.size, 0);
+  assert.is.not(hashHex(world.state), before, 'the index moved');
+});
+
+test('what was acknowledged is forgotten and refused', () => {
+  const world = new World().people('alice');
+  for (let seq = 10; seq < 20; seq++) ok(request(world, `g${seq}`, seq, 10));
+  const kept = () => world.state.clients.get(tokenOf('client alice'))!.replies.size;
+  assert.is(kept(), 10);
+  ok(request(world, 'g20', 20, 19));
+  assert.is(kept(), 2);
+  refused(request(world, 'again', 15, 15), 'PROTOCOL');
+  refused(request(world, 'again', 15, 3), 'PROTOCOL');
+  assert.not(world.state.groups.has('again'));
+  ok(request(world, 'far', 2 ** 52, 2 ** 52));
+  assert.is(kept(), 1);
+});
+
+test('the window of one client is bounded: what does not fit is refused and may be retried', () => {
+  const world = new World().people('alice');
+  const start = 100;
+  for (let i = 0; i < REPLIES_PER_CLIENT_MAX; i++) ok(request(world, `g${i}`, start + i, start));
+  const next = start + REPLIES_PER_CLIENT_MAX;
+  refused(request(world, 'late', next, start), 'OVERLOADED');
+  assert.not(world.state.groups.has('late'));
+  ok(request(world, 'late', next, start + 1));
+});
+
+test('a client is forgotten after a quiet week of logged time', () => {
+  const world = new World().people('alice', 'bob');
+  world.at += CLIENT_IDLE_MS;
+  ok(request(world, 'g', 10, 5));
+  world.at += 1;
+  ok(request(world, 'h', 11, 5));
+  assert.not(world.state.clients.has(tokenOf('client bob')));
+  refused(request(world, 'x', 10, 5, 'bob'), 'CLIENT_EXPIRED');
+  world.registerClient('bob');
+  ok(request(world, 'x', 1, 1, 'bob'));
+});
+
+test('registering twice is once; another daemon cannot take a client over', () => {
+  const world = new World().people('alice');
+  ok(request(world, 'g', 10, 5));
+  const size = world.state.clients.size;
+  const register = (daemon: string) => ({
+    type: 'register_client' as const,
+    clientId: null,
+    seq: 0,
+    acked: 0,
+    actor: { fingerprint: fingerprintOf(daemon), session: null },
+    at: world.at,
+    payload: { client_id: tokenOf('client alice') },
+  });
+  assert.equal(ok(world.commit(register('alice'))).reply, { ok: true, result: { client_id: tokenOf('client alice') } });
+  assert.is(world.state.clients.size, size);
+  assert.is(request(world, 'g', 10, 5).repeated, true);
+  refused(world.commit(register('mallory')), 'PROTOCOL');
+});
+
+test('clients in all are bounded, the least recently used makes room', () => {
+  const world = new World().people('alice');
+  world.registerClient('idle');
+  for (let i = 0; i < CLIENTS_MAX - 1; i++) {
+    world.registerClient(`d${i}`);
+    if (i % 1000 === 0) request(world, `g${i}`, 10 + i, 10 + i);
+  }
+  assert.is(world.state.clients.size, CLIENTS_MAX);
+  assert.not(world.state.clients.has(tokenOf('client idle')));
+  assert.ok(world.state.clients.has(tokenOf('client alice')));
+});
+
+test('replies in all are bounded', () => {
+  const world = new World();
+  const daemons = Math.ceil(REPLIES_MAX / REPLIES_PER_CLIENT_MAX) + 1;
+  const password = passwordOf('x');
+  for (let d = 0; d < daemons; d++) {
+    world.registerClient(`d${d}`);
+    for (let seq = 1; seq <= REPLIES_PER_CLIENT_MAX; seq++) {
+      world.commitUnlogged(world.command(`d${d}`, 'create_user', { user_id: 'u', password }, seq, 1));
+    }
+  }
+  assert.ok(world.state.replyCount <= REPLIES_MAX);
+  assert.not(world.state.clients.has(tokenOf('client d0')));
+  assert.ok(world.state.clients.has(tokenOf(`client d${daemons - 1}`)));
+});
+
+test('time never goes backwards', () => {
+  const world = new World().people('alice');
+  const late = ok(request(world, 'a', 10, 5)).at;
+  world.at -= 60_000;
+  assert.is(ok(request(world, 'b', 11, 5)).at, late);
+});
+
+test.run();
