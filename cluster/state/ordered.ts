@@ -5,6 +5,9 @@
 /** Moving 256 pointers costs about as much as the search that finds the place. */
 const BLOCK_ITEMS_MAX = 256;
 
+/** Shared by all empty lists; never written to. */
+const NONE: never[] = [];
+
 /** Where an item stands to a key: below 0, 0 or above 0. A total order, and the same one for every key type it is called with. */
 export type Compare<T, K> = (item: T, key: K) => number;
 
@@ -16,7 +19,7 @@ export function compareText(a: string, b: string): number {
 export class Ordered<T, K> {
   readonly #compare: Compare<T, K>;
   /** Invariant: no block is empty; the concatenation is sorted without duplicates. */
-  readonly #blocks: T[][] = [];
+  #blocks: T[][] = NONE;
   #size = 0;
 
   constructor(compare: Compare<T, K>) {
@@ -42,7 +45,8 @@ export class Ordered<T, K> {
   insert(key: K, item: T): boolean {
     const blocks = this.#blocks;
     if (blocks.length === 0) {
-      blocks.push([item]);
+      // Exact literals: a push into an empty array would reserve 17 places, and most lists hold one item.
+      this.#blocks = [[item]];
       this.#size = 1;
       return true;
     }
@@ -74,7 +78,8 @@ export class Ordered<T, K> {
     if (item === undefined || this.#compare(item, key) !== 0) return undefined;
     block.splice(at, 1);
     this.#size--;
-    if (block.length === 0) this.#blocks.splice(which, 1);
+    if (this.#size === 0) this.#blocks = NONE;
+    else if (block.length === 0) this.#blocks.splice(which, 1);
     else this.#mergeWithNext(which);
     return item;
   }
@@ -92,6 +97,11 @@ export class Ordered<T, K> {
         yield block[at]!;
       }
     }
+  }
+
+  /** Calls back with every item in order: for whole lists, several times as fast as an iterator. */
+  each(visit: (item: T) => void): void {
+    for (const block of this.#blocks) for (const item of block) visit(item);
   }
 
   /** At most `limit` items above `after`, or from the start when it is null. */

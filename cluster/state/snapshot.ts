@@ -18,8 +18,8 @@ import type { State, Witness } from './state.ts';
 import type { Sha256, Snapshot } from './types.ts';
 
 export const SNAPSHOT_FORMAT = 1;
-/** Rows end a chunk at half of its limit: the largest row (a stored error reply of 8 KiB) still fits with ease. */
-const ROWS_BYTES = SNAPSHOT_CHUNK_BYTES_MAX / 2;
+/** What rows may take; the rest is for the list around them. The largest row, a stored error reply, is a few KiB. */
+const ROWS_BYTES_MAX = SNAPSHOT_CHUNK_BYTES_MAX - 1024;
 /** What a row's field takes in CBOR beside its characters; a character may take 3 bytes of UTF-8. */
 const FIELD_OVERHEAD = 9;
 
@@ -90,13 +90,14 @@ function* chunksOf(
   let bytes = 0;
   for (const record of records) {
     const row = earlier.get(record) ?? record.row();
-    rows.push(row);
-    bytes += sizeBound(row);
-    if (bytes >= ROWS_BYTES) {
+    const size = sizeBound(row);
+    if (bytes + size > ROWS_BYTES_MAX) {
       yield seal(['rows', rows]);
       rows = [];
       bytes = 0;
     }
+    rows.push(row);
+    bytes += size;
   }
   if (rows.length > 0) yield seal(['rows', rows]);
   yield new Uint8Array(encodeCbor(['end', digest]));
@@ -111,20 +112,20 @@ function sizeBound(row: Row): number {
 /** References to everything, in the order in which a reader can rebuild it: what a row names comes before it. */
 function allRecords(state: State): StateRecord[] {
   const records: StateRecord[] = [];
-  const take = (found: Iterable<StateRecord>) => {
-    for (const record of found) records.push(record);
+  const take = (record: StateRecord): void => {
+    records.push(record);
   };
-  const groups = [...state.groupsInOrder.values()];
-  take(state.users.values());
-  take(groups);
-  for (const group of groups) take(group.members.values());
-  for (const group of groups) take(group.requests.values());
-  for (const group of groups) take(group.files.values());
-  for (const group of groups) for (const file of group.files.values()) take(file.sharers.values());
-  take(state.sessions.values());
-  take(state.clientsByUse.values());
-  for (const client of state.clientsByUse.values()) take(client.replies.values());
-  take(state.failuresByTime.user.values());
-  take(state.failuresByTime.address.values());
+  const groups = state.groupsInOrder;
+  state.users.forEach(take);
+  groups.each(take);
+  groups.each((group) => group.members.each(take));
+  groups.each((group) => group.requests.each(take));
+  groups.each((group) => group.files.each(take));
+  groups.each((group) => group.files.each((file) => file.sharers.each(take)));
+  state.sessions.forEach(take);
+  for (const client of state.clientsByUse.values()) take(client);
+  for (const client of state.clientsByUse.values()) client.replies.forEach(take);
+  for (const failures of state.failuresByTime.user.values()) take(failures);
+  for (const failures of state.failuresByTime.address.values()) take(failures);
   return records;
 }
