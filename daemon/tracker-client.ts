@@ -86,7 +86,7 @@ export class TrackerClient {
       candidates: () => this.#candidates(),
       onLink: (link) => options.onLink?.(link),
     });
-    void this.#connector.run();
+    this.#connector.start();
   }
 
   /** The session that calls are made under; null: nobody is logged in. */
@@ -204,9 +204,9 @@ export class TrackerClient {
     return client_id;
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#closing.abort();
-    this.#connector.close();
+    await this.#connector.close();
   }
 
   #candidates(): Address[] {

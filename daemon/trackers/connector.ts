@@ -31,6 +31,7 @@ export class TrackerConnector {
   readonly #options: ConnectorOptions;
   readonly #closing = new AbortController();
   readonly #waiters = new Set<Waiter>();
+  #running: Promise<void> | null = null;
   #link: TrackerLink | null = null;
   #lastError: MtError | null = null;
   /** Tried last: it just failed us. */
@@ -51,8 +52,11 @@ export class TrackerConnector {
     return this.#link ? null : this.#lastError;
   }
 
-  /** Runs until `close`. */
-  async run(): Promise<void> {
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  async #run(): Promise<void> {
     let failedRounds = 0;
     while (!this.#closing.signal.aborted) {
       const link = await this.#round();
@@ -102,11 +106,12 @@ export class TrackerConnector {
     link.rpc.close(new MtError('CLOSED', 'Moved to another tracker'));
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#closing.abort();
     this.#wake?.abort();
     for (const waiter of [...this.#waiters]) waiter.reject(cancelled());
     this.#link?.rpc.close();
+    await this.#running;
   }
 
   /** Dials the candidates one after the other, overlapping by HEDGE_MS; the first that is up wins. */
@@ -131,7 +136,7 @@ export class TrackerConnector {
       const link = await Promise.race(running);
       if (link) return this.#win(link, losers, running);
     }
-    this.#failRound(errors);
+    if (!this.#closing.signal.aborted) this.#failRound(errors);
     return null;
   }
 
