@@ -3,6 +3,7 @@
 import { connect } from 'node:net';
 import { type ControlApi, controlApi, controlHelloSchema } from '../codec/control-api.ts';
 import { isMtError, MtError } from '../codec/errors.ts';
+import { CONTROL_PAYLOAD_BYTES_MAX } from '../codec/limits.ts';
 import { type EventOf, type Params, type Result, RpcConnection } from '../codec/rpc.ts';
 import { VERSION } from './version.ts';
 
@@ -58,6 +59,7 @@ export class ControlClient {
       hello: { program: 'mt', version: VERSION },
       helloSchema: controlHelloSchema,
       keepAlive: false,
+      valueBytesMax: CONTROL_PAYLOAD_BYTES_MAX,
     });
     const client = new ControlClient(socketPath, connection as RpcConnection<ControlApi>);
     try {

@@ -16,10 +16,16 @@ export function encodeCbor(value: unknown): Uint8Array {
 /**
  * Decodes and checks one CBOR document. Byte strings in the result alias `bytes`.
  * @param what names the document in the error, for example `create_group request`.
+ * @param itemsMax more than usual, for documents that may be larger than usual.
  * @throws MtError PROTOCOL when the bytes are not one well-formed document of that schema.
  */
-export function decodeCbor<S extends v.GenericSchema>(bytes: Uint8Array, schema: S, what: string): v.InferOutput<S> {
-  scan(bytes, what);
+export function decodeCbor<S extends v.GenericSchema>(
+  bytes: Uint8Array,
+  schema: S,
+  what: string,
+  itemsMax: number = CBOR_ITEMS_MAX,
+): v.InferOutput<S> {
+  scan(bytes, what, itemsMax);
   let value: unknown;
   try {
     value = encoder.decode(bytes);
@@ -39,7 +45,7 @@ export function checkSchema<S extends v.GenericSchema>(value: unknown, schema: S
 }
 
 /** Walks the bytes once without building anything. */
-function scan(bytes: Uint8Array, what: string): void {
+function scan(bytes: Uint8Array, what: string, itemsMax: number): void {
   const fail = (why: string): never => {
     throw new MtError('PROTOCOL', `${what} is not acceptable CBOR: ${why}`);
   };
@@ -54,7 +60,7 @@ function scan(bytes: Uint8Array, what: string): void {
       continue;
     }
     remaining[depth]! -= 1;
-    if (++items > CBOR_ITEMS_MAX) fail('too many items');
+    if (++items > itemsMax) fail('too many items');
     if (at >= bytes.length) fail('it ends early');
     const initial = bytes[at++]!;
     const major = initial >> 5;

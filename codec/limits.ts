@@ -31,6 +31,8 @@ export const BLOCK_SIZE = 256 * KiB;
 
 /** A request or reply: large enough for a manifest and its envelope. */
 export const RPC_PAYLOAD_BYTES_MAX = MANIFEST_BYTES_MAX + 64 * KiB;
+/** Whole listings, uncapped, from a daemon to a program of the same user: about a million files. */
+export const CONTROL_PAYLOAD_BYTES_MAX = 128 * MiB;
 /** A batch of log entries, or a chunk of a snapshot, between trackers. */
 export const RAFT_PAYLOAD_BYTES_MAX = 8 * MiB;
 /** Log entries of one append message between trackers; the leader sends no more at a time. */

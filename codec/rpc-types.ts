@@ -54,6 +54,8 @@ export interface RpcOptions<Calls extends Api, Serves extends Api, Hello extends
   hello: object;
   helloSchema: Hello;
   extra?: ExtraFrames;
+  /** Largest reply or event in bytes, the same on both sides. Default: RPC_PAYLOAD_BYTES_MAX. */
+  valueBytesMax?: number;
   /** Off for the control socket, where the kernel tells at once. Default: KEEP_ALIVE_MS, KEEP_ALIVE_LOST_MS. */
   keepAlive?: boolean | KeepAliveTimes;
 }

@@ -29,15 +29,15 @@ export const callSchema = v.tuple([
 ]);
 export const errorSchema = v.tuple([countSchema, errorWireSchema]);
 
-/** The largest payload of an RPC frame; undefined: no such frame is due now. */
-export function rpcPayloadMax(type: string, helloSeen: boolean, serves: boolean): number | undefined {
+/** The largest payload of an RPC frame, `valueMax` for replies and events; undefined: no such frame is due now. */
+export function rpcPayloadMax(type: string, helloSeen: boolean, serves: boolean, valueMax: number): number | undefined {
   if (!helloSeen) return type === 'hello' ? HELLO_BYTES_MAX : undefined;
   switch (type) {
     case 'call':
       return serves ? RPC_PAYLOAD_BYTES_MAX : undefined;
     case 'reply':
     case 'event':
-      return RPC_PAYLOAD_BYTES_MAX;
+      return valueMax;
     case 'error':
       return ERROR_BYTES_MAX;
     case 'cancel':
@@ -60,8 +60,8 @@ export function encodeRpcError(id: number, error: MtError): Uint8Array {
   ]);
 }
 
-export function tooLarge(what: string, size: number): MtError {
-  return new MtError('TOO_LARGE', `${what}: at most ${RPC_PAYLOAD_BYTES_MAX} bytes, got ${size}`);
+export function tooLarge(what: string, size: number, max: number): MtError {
+  return new MtError('TOO_LARGE', `${what}: at most ${max} bytes, got ${size}`);
 }
 
 export function closedError(cause?: Error): MtError {

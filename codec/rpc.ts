@@ -10,6 +10,7 @@ import { encodeFrame, FrameParser } from './frames.ts';
 import { agreeOnVersion, OWN_VERSIONS } from './hello.ts';
 import { KeepAlive, type KeepAliveTimes } from './keep-alive.ts';
 import {
+  CBOR_ITEMS_MAX,
   HANDSHAKE_MS_MAX,
   RPC_IN_FLIGHT_MAX,
   RPC_PAYLOAD_BYTES_MAX,
@@ -62,6 +63,8 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
   readonly closed: Promise<MtError>;
   readonly #options: RpcOptions<Calls, Serves, Hello>;
   readonly #extra: ExtraFrames;
+  readonly #valueMax: number;
+  readonly #itemsMax: number;
   readonly #parser: FrameParser;
   readonly #pending = new Map<number, PendingCall>();
   readonly #serving = new Map<number, AbortController>();
@@ -82,6 +85,8 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
     this.duplex = duplex;
     this.#options = options;
     this.#extra = options.extra ?? NO_EXTRA;
+    this.#valueMax = options.valueBytesMax ?? RPC_PAYLOAD_BYTES_MAX;
+    this.#itemsMax = CBOR_ITEMS_MAX * Math.ceil(this.#valueMax / RPC_PAYLOAD_BYTES_MAX);
     this.ready = new Promise((resolve, reject) => {
       this.#resolveReady = resolve;
       this.#rejectReady = reject;
@@ -91,7 +96,8 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
       this.#resolveClosed = resolve;
     });
     this.#parser = new FrameParser(
-      (type) => rpcPayloadMax(type, this.#helloSeen, options.serves !== undefined) ?? this.#extraMax(type),
+      (type) =>
+        rpcPayloadMax(type, this.#helloSeen, options.serves !== undefined, this.#valueMax) ?? this.#extraMax(type),
       (type, payload) => this.#onFrame(type, payload),
     );
     duplex.on('data', (chunk: Buffer) => this.#onData(chunk));
@@ -133,7 +139,9 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
     if (timeoutMs < 0) return Promise.reject(new MtError('TIMEOUT', `No time was left for ${method}`));
     const id = this.#nextId++;
     const payload = encodeCbor([id, method, params, timeoutMs]);
-    if (payload.length > RPC_PAYLOAD_BYTES_MAX) return Promise.reject(tooLarge(`${method} request`, payload.length));
+    if (payload.length > RPC_PAYLOAD_BYTES_MAX) {
+      return Promise.reject(tooLarge(`${method} request`, payload.length, RPC_PAYLOAD_BYTES_MAX));
+    }
     return new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined;
       const giveUp = (error: MtError) => {
@@ -313,7 +321,7 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
   /** @throws MtError TOO_LARGE: sent, it would cost the whole connection. */
   #sendValue(type: 'event' | 'reply', id: number, name: string, value: unknown): boolean {
     const payload = encodeCbor([id, value]);
-    if (payload.length > RPC_PAYLOAD_BYTES_MAX) throw tooLarge(`${name} ${type}`, payload.length);
+    if (payload.length > this.#valueMax) throw tooLarge(`${name} ${type}`, payload.length, this.#valueMax);
     return this.send(type, payload);
   }
 
@@ -323,7 +331,7 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
   }
 
   #onReply(payload: Buffer): void {
-    const [id, value] = decodeCbor(payload, idAndValueSchema, 'reply');
+    const [id, value] = decodeCbor(payload, idAndValueSchema, 'reply', this.#itemsMax);
     const call = this.#pending.get(id);
     if (!call) return; // answered after the caller gave up
     try {
@@ -339,7 +347,7 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
   }
 
   #onEvent(payload: Buffer): void {
-    const [id, item] = decodeCbor(payload, idAndValueSchema, 'event');
+    const [id, item] = decodeCbor(payload, idAndValueSchema, 'event', this.#itemsMax);
     const call = this.#pending.get(id);
     if (!call?.event) return;
     call.onEvent?.(checkSchema(item, call.event, `${call.method} event`) as never);

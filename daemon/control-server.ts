@@ -6,6 +6,7 @@ import { dirname } from 'node:path';
 import type { Logger } from 'pino';
 import { type ControlApi, controlApi, controlHelloSchema } from '../codec/control-api.ts';
 import { MtError } from '../codec/errors.ts';
+import { CONTROL_PAYLOAD_BYTES_MAX } from '../codec/limits.ts';
 import { type Handlers, RpcConnection } from '../codec/rpc.ts';
 import { accountHandlers } from './control/accounts.ts';
 import type { ControlContext } from './control/context.ts';
@@ -80,6 +81,7 @@ export class ControlServer {
       hello: { program: 'mt-peerd', version: this.#context.about.version },
       helloSchema: controlHelloSchema,
       keepAlive: false,
+      valueBytesMax: CONTROL_PAYLOAD_BYTES_MAX,
     });
     this.#connections.add(connection);
     void connection.closed.then(() => this.#connections.delete(connection));
