@@ -95,7 +95,8 @@ function answerPreVote(s: RaftState, m: RequestVote): void {
   let granted = m.term > s.term && s.fit && !hasLease(s) && isUpToDate(s, m);
   if (granted && s.role === 'pre_candidate') {
     // Two that ask at the same time would both go on and split the votes: with equal logs the greater id goes first.
-    if (m.lastTerm === s.log.lastTerm && m.lastIndex === s.log.last && s.id > m.from) granted = false;
+    const isEqual = m.lastTerm === s.log.lastTerm && m.lastIndex === s.log.last;
+    if (isEqual && s.id > m.from && s.silentTicks < s.config.heartbeatTicks) granted = false;
     else becomeFollower(s, s.term, null, '');
   }
   s.out.sendNow.push(voteReply(s, m, granted));
