@@ -51,6 +51,7 @@ export abstract class BaseCommand extends Command {
     }),
     'no-input': Flags.boolean({ description: 'Never ask for anything', helpGroup: 'GLOBAL' }),
   };
+  static override flags: Interfaces.FlagInput = {};
   static override hidden = false;
   static errors: readonly ErrorCode[] = [];
 
@@ -79,6 +80,9 @@ export abstract class BaseCommand extends Command {
     flags: Interfaces.InferredFlags<T['flags']> & BaseFlags;
   }> {
     const { args, flags } = await this.parse(command as unknown as Parameters<typeof this.parse>[0]);
+    for (const [name, { type }] of Object.entries({ ...command.flags, ...BaseCommand.baseFlags })) {
+      if (type === 'boolean') flags[name] ??= false; // oclif leaves it undefined, whatever its types say
+    }
     this.#globals = flags as unknown as BaseFlags;
     parseTimeout(this.#globals.timeout);
     return { args, flags } as never;

@@ -15,7 +15,7 @@ const SECTIONS = ['USAGE', 'DESCRIPTION', 'ARGUMENTS', 'FLAGS', 'ALIASES', 'EXAM
 const OPTIONS: Interfaces.HelpOptions = {
   docopts: false,
   flagSortOrder: 'none',
-  maxWidth: Math.min(process.stdout.columns ?? 80, 100),
+  maxWidth: Math.min(process.stdout.columns || 80, 100),
 };
 
 class MtCommandHelp extends CommandHelp {
@@ -30,8 +30,8 @@ class MtCommandHelp extends CommandHelp {
     return arg.required ? `<${arg.name}>` : `[${arg.name}]`;
   }
 
-  protected override args(args: Command.Arg.Any[]): [string, string | undefined][] {
-    return args.map((arg) => [this.arg(arg), arg.description]);
+  protected override args(args: Command.Arg.Any[]): [string, string | undefined][] | undefined {
+    return args.length === 0 ? undefined : args.map((arg) => [this.arg(arg), arg.description]);
   }
 
   protected override defaultUsage(): string {

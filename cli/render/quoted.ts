@@ -4,5 +4,5 @@ import { harmless } from './harmless.ts';
 /** Bare when a POSIX shell takes it as it is, else in single quotes. */
 export function quoted(word: string): string {
   const shown = harmless(word);
-  return /^[\w.,:@%+=/-]+$/.test(shown) && !shown.startsWith('-') ? shown : `'${shown.replaceAll("'", `'\\''`)}'`;
+  return /^[\w.,:@%+=/-]+$/.test(shown) ? shown : `'${shown.replaceAll("'", `'\\''`)}'`;
 }

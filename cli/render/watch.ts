@@ -30,7 +30,7 @@ export async function watchDownloads(read: () => Promise<readonly DownloadRow[]>
   try {
     for (;;) {
       const rows = await read();
-      const lines = fit(liveTable(rows), screen.rows ?? 24);
+      const lines = fit(liveTable(rows), screen.rows || 24);
       const up = linesDrawn > 0 ? `\x1b[${linesDrawn}F` : '';
       screen.write(`${up}${CLEAR_BELOW}${lines.join('\n')}\n`);
       linesDrawn = lines.length;
