@@ -63,16 +63,12 @@ export class Outbox {
 
   start(owner: OutboxOwner): void {
     this.#owner = owner;
-    this.#kick();
+    this.kick();
   }
 
   /** Remembers a command; call it inside the transaction that makes it necessary, and `kick` or `wait` after that. */
   add(row: NewOutboxRow): OutboxRow {
     return this.#parts.store.add(row, Date.now());
-  }
-
-  kick(): void {
-    this.#kick();
   }
 
   /**
@@ -92,20 +88,30 @@ export class Outbox {
           resolve(answer);
         },
       });
-      this.#kick();
+      this.kick();
     });
     if ('error' in delivery) throw delivery.error;
     return delivery.result;
   }
 
-  close(): void {
+  /** Ends the delivery; what waits is delivered by the next process. */
+  async close(): Promise<void> {
     this.#closing.abort();
+    await this.#running;
+    const error = new MtError(
+      'OUTCOME_UNKNOWN',
+      'The daemon stopped before the trackers answered; it goes on when it starts again',
+    );
+    for (const waiter of [...this.#waiters.values()]) waiter.settle({ error });
   }
 
-  #kick(): void {
+  /** Delivers what waits, if that is not under way. */
+  kick(): void {
     if (this.#running || !this.#owner || this.#closing.signal.aborted) return;
     this.#running = this.#run().finally(() => {
       this.#running = null;
+      // One may have come after the last look.
+      if (!this.#closing.signal.aborted && this.#parts.store.oldest()) this.kick();
     });
   }
 
