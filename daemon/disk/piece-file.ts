@@ -226,7 +226,7 @@ export async function syncDirectory(path: string): Promise<void> {
 
 /** What a failed file operation means to a user. */
 export function diskError(cause: unknown, path: string): MtError {
-  const { code } = cause as NodeJS.ErrnoException;
+  const { code } = cause as { code?: string };
   switch (code) {
     case 'ENOSPC':
     case 'EDQUOT':

@@ -11,6 +11,7 @@
 //   After another boot, a 1 is only a candidate: hashed again before it counts.
 import { constants, readFileSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import type { Manifest } from '../../codec/manifest.ts';
 
 const MAGIC = Buffer.from('MTRM');
 const VERSION = 1;
@@ -58,6 +59,20 @@ export function readMap(
     else state.candidates.push(piece);
   }
   return state;
+}
+
+/** Bytes of the pieces that a map counts as verified, without opening the download; 0 when there is no map. */
+export function verifiedBytes(path: string, manifest: Manifest, manifestHash: Uint8Array): number {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(path);
+  } catch {
+    return 0;
+  }
+  const { size, pieceSize, pieceCount } = manifest;
+  if (bytes.length !== MAP_HEADER_SIZE + pieceCount) return 0;
+  const { verified } = readMap(bytes, { manifestHash, pieceCount }, bootId());
+  return verified.reduce((sum, piece) => sum + Math.min(pieceSize, size - piece * pieceSize), 0);
 }
 
 /** A map with no piece but those of `state.verified`. */

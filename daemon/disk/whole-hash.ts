@@ -23,6 +23,7 @@ export class WholeHash {
   #isReading = false;
   #isBroken = false;
   #onEnd: (() => void) | null = null;
+  #digest: Promise<Uint8Array | null> | null = null;
 
   /** @param verified pieces that are in the file already. */
   constructor(file: PieceFile, disk: PieceDisk, verified: readonly number[]) {
@@ -56,7 +57,12 @@ export class WholeHash {
    * The digest, after the last piece was verified.
    * @returns null when the file could not be read back.
    */
-  async digest(): Promise<Uint8Array | null> {
+  digest(): Promise<Uint8Array | null> {
+    this.#digest ??= this.#end();
+    return this.#digest;
+  }
+
+  async #end(): Promise<Uint8Array | null> {
     const { pieceCount } = this.#file.content.manifest;
     while (this.#next < pieceCount || this.#isReading) {
       if (this.#isBroken) return null;

@@ -35,8 +35,6 @@ export interface SwarmResources {
 export interface SwarmEvents {
   /** All pieces are verified. Only of a download. */
   onComplete(): void;
-  onVerified(piece: number): void;
-  onSourceNeeded(): void;
   onBanned(peer: { fingerprint: string; userId: string }, reason: BanReason): void;
   onDiskError(error: { code: string; message: string }): void;
   /** A download link ended by itself or by the other side. */
@@ -115,10 +113,7 @@ export class Swarm implements LinkOwner {
           const neighbour = this.#byFingerprint.get(link.fingerprint);
           return neighbour?.download === link && this.#transfer.wantsBlock(neighbour.id, claim);
         },
-        report: (event) => {
-          if (event.type === 'verified') options.events.onVerified(event.piece);
-          this.step(event);
-        },
+        report,
         onBlock: (link, claim, kept) => {
           const neighbour = this.#byFingerprint.get(link.fingerprint);
           if (neighbour?.download === link) this.step({ type: 'block', neighbour: neighbour.id, ...claim, kept });
@@ -293,7 +288,7 @@ export class Swarm implements LinkOwner {
       case 'ban':
         return this.#ban(action.neighbour, action.reason);
       case 'source-needed':
-        return this.#options.events.onSourceNeeded();
+        return; // The sources are looked after all the time (download/sources.ts).
       case 'complete':
         return this.#options.events.onComplete();
     }
