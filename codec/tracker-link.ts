@@ -7,7 +7,7 @@
 import * as v from 'valibot';
 import { decodeCbor, encodeCbor } from './cbor.ts';
 import { errorWireSchema } from './errors.ts';
-import { addressSchema, countSchema, sha256Schema, tokenSchema } from './ids.ts';
+import { addressSchema, countSchema, tokenSchema } from './ids.ts';
 import { PIECE_COUNT_MAX, RAFT_PAYLOAD_BYTES_MAX } from './limits.ts';
 import { RAFT_FRAME, RAFT_FRAME_BYTES_MAX, snapshotMetaSchema } from './raft-messages.ts';
 import type { Api } from './rpc.ts';
@@ -19,6 +19,10 @@ export const PROPOSED_FRAME = 'proposed';
 export const LEASES_PER_REPORT_MAX = 5_000;
 
 const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array);
+const sha256Schema = v.pipe(
+  bytes,
+  v.check((hash) => hash.length === 32, '32 bytes'),
+);
 const nothing = v.strictObject({});
 
 /** One founder: its number, the identity of its data directory, and where the tracker file says it is. */

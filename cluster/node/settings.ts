@@ -6,6 +6,7 @@ import {
   RPC_PAYLOAD_BYTES_MAX,
   RPC_UNSENT_BYTES_HARD_MAX,
 } from '../../codec/limits.ts';
+import type { RaftConfig } from '../raft/types.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -35,6 +36,26 @@ export const UNCOMMITTED_BYTES_MAX = 32 * MiB;
 export const ENTRY_CACHE_BYTES_MAX = 16 * MiB;
 export const PENDING_READS_MAX = 10_000;
 
+/** The core's settings, but for what differs from node to node. */
+export const RAFT_SETTINGS = {
+  electionTicks: ELECTION_TICKS,
+  heartbeatTicks: HEARTBEAT_TICKS,
+  roundTripTicks: ROUND_TRIP_TICKS,
+  diskStallTicks: DISK_STALL_TICKS,
+  entryBytesMax: ENTRY_BYTES_MAX,
+  appendBytesMax: APPEND_BYTES_MAX,
+  inflightMessagesMax: INFLIGHT_MESSAGES_MAX,
+  inflightBytesMax: INFLIGHT_BYTES_MAX,
+  uncommittedBytesMax: UNCOMMITTED_BYTES_MAX,
+  cacheBytesMax: ENTRY_CACHE_BYTES_MAX,
+  pendingReadsMax: PENDING_READS_MAX,
+} as const satisfies Omit<RaftConfig, 'id' | 'boot' | 'seed'>;
+
+/** Deadlines are looked at this often. */
+export const SWEEP_TICKS = 4;
+/** One frame of forwarded commands. */
+export const FORWARD_BYTES_MAX = 4 * MiB;
+
 /** Commands that wait for an answer on one tracker; beyond it: OVERLOADED. */
 export const PENDING_COMMANDS_MAX = 20_000;
 /** How long a command waits for a quorum when its caller did not say. */
@@ -55,6 +76,7 @@ export const DIAL_BACKOFF_MS_MAX = 1_000;
 /** A tracker whose host vanished is noticed after this; a killed one at once. */
 export const LINK_KEEP_ALIVE = { probeMs: 500, lostMs: 2_000 } as const;
 
+assert(FORWARD_BYTES_MAX + ENTRY_BYTES_MAX < RAFT_PAYLOAD_BYTES_MAX);
 assert(APPEND_BYTES_MAX + ENTRY_BYTES_MAX < RAFT_PAYLOAD_BYTES_MAX);
 assert(RPC_PAYLOAD_BYTES_MAX <= ENTRY_BYTES_MAX + 64 * KiB);
 assert(INFLIGHT_BYTES_MAX + ENTRY_BYTES_MAX < RPC_UNSENT_BYTES_HARD_MAX);

@@ -99,14 +99,16 @@ export class SnapshotTable {
     return row.data;
   }
 
-  /** The whole state of the newest snapshot, verified; null for the founding one. */
-  readState(): Uint8Array | null {
+  /** The chunks of the newest snapshot, verified as a whole: whoever takes them all knows at the end. None for the founding one. */
+  *chunks(): Generator<Buffer> {
     const { meta, chunkCount, hash } = this.#newest;
-    if (chunkCount === 0) return null;
-    const chunks: Buffer[] = [];
-    for (let position = 0; position < chunkCount; position++) chunks.push(this.chunk(meta.index, position));
-    if (!hashOfChunks(chunks).equals(hash)) throw new DamageError(`the snapshot at ${meta.index}`);
-    return Buffer.concat(chunks);
+    const sum = createHash('sha256');
+    for (let position = 0; position < chunkCount; position++) {
+      const chunk = this.chunk(meta.index, position);
+      sum.update(chunk);
+      yield chunk;
+    }
+    if (!sum.digest().equals(hash)) throw new DamageError(`the snapshot at ${meta.index}`);
   }
 }
 

@@ -1,0 +1,14 @@
+// The subcommands of mt-trackerd: one file each, listed here.
+import { events } from './events.ts';
+import { init } from './init.ts';
+import { verify } from './verify.ts';
+
+export interface Subcommand {
+  /** Without `mt-trackerd <name>`. */
+  readonly usage: string;
+  readonly summary: string;
+  /** Writes its answer to stdout. @throws MtError */
+  run(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> | void;
+}
+
+export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = { init, events, verify };

@@ -1,0 +1,161 @@
+// A tracker as a member of its cluster: engine, presence, snapshots, care for other members, and the context that its servers
+// work with. Exists from the moment the tracker belongs to a cluster.
+import type { Logger } from 'pino';
+import type { Address } from '../../codec/ids.ts';
+import { LEASE_REPORT_MS } from '../../codec/limits.ts';
+import { LEASES_PER_REPORT_MAX } from '../../codec/tracker-link.ts';
+import type { InstallSnapshot } from '../raft/messages.ts';
+import type { Membership, RoleChange } from '../raft/types.ts';
+import { onlineSessions } from '../state/lookups.ts';
+import type { State } from '../state/state.ts';
+import type { Store } from '../store/store.ts';
+import { clusterStatus } from './cluster-status.ts';
+import { Leases } from './leases.ts';
+import type { Links } from './links.ts';
+import { Passwords } from './passwords.ts';
+import { RaftEngine } from './raft-engine.ts';
+import { Reconciler } from './reconciler.ts';
+import type { ServerContext } from './server/context.ts';
+import { WatchHub } from './server/watch-hub.ts';
+import { COMMAND_MS_DEFAULT } from './settings.ts';
+import { SnapshotMaker } from './snapshot-maker.ts';
+import { SnapshotReceiver, SnapshotSender } from './snapshot-transfer.ts';
+import type { ClusterKey } from './tls.ts';
+
+/** A report that takes longer than the next one is due is of no use. */
+const REPORT_MS = LEASE_REPORT_MS;
+
+export interface MemberOptions {
+  readonly number: number;
+  readonly store: Store;
+  readonly state: State;
+  readonly links: Links;
+  readonly key: ClusterKey;
+  readonly log: Logger;
+  readonly onFatal: (error: unknown) => void;
+  readonly onMembership: (membership: Membership) => void;
+}
+
+export class Member {
+  readonly engine: RaftEngine;
+  readonly context: ServerContext;
+  readonly leases = new Leases();
+  readonly receiver: SnapshotReceiver;
+  readonly #options: MemberOptions;
+  readonly #sender: SnapshotSender;
+  readonly #maker: SnapshotMaker;
+  readonly #reconciler: Reconciler;
+  #timer: NodeJS.Timeout | undefined;
+  #expiring = false;
+
+  constructor(options: MemberOptions) {
+    const { store, state, links, log, key, number, onFatal } = options;
+    this.#options = options;
+    this.engine = new RaftEngine({
+      store,
+      state,
+      links,
+      log,
+      onRoleChange: (change) => this.#onRoleChange(change),
+      onMembership: (membership) => {
+        options.onMembership(membership);
+        this.context?.watches.membersChanged();
+      },
+      onSnapshotToSend: (message) => this.#sendSnapshot(message),
+      onTick: () => this.#maker.look(),
+      onFatal,
+    });
+    this.receiver = new SnapshotReceiver(store, links);
+    this.#sender = new SnapshotSender(store, links, log);
+    this.#maker = new SnapshotMaker(store, this.engine.driver, log);
+    const { cluster_id, founding } = store.identity;
+    this.#reconciler = new Reconciler({ engine: this.engine, links, log, clusterId: cluster_id!, founders: founding });
+    this.context = {
+      engine: this.engine,
+      state: () => this.engine.state,
+      manifests: store.manifests,
+      leases: this.leases,
+      passwords: new Passwords(),
+      key,
+      watches: new WatchHub(this.engine),
+      log,
+      members: () => membersOf(this.engine.membership),
+      clusterStatus: () => clusterStatus(number, this.engine, links),
+    };
+    this.engine.watch((applied) => {
+      if (!applied) this.#maker.abandon();
+    });
+  }
+
+  start(): void {
+    this.engine.start();
+    this.#timer = setInterval(() => this.#everySecond(), LEASE_REPORT_MS);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#maker.abandon();
+    this.engine.stop();
+  }
+
+  onLinkUp(): void {
+    this.engine.onLinkUp();
+    void this.#reconciler.look();
+  }
+
+  #onRoleChange({ role }: RoleChange): void {
+    if (role === 'leader') this.leases.startAfresh(performance.now());
+  }
+
+  #everySecond(): void {
+    this.#reportLeases();
+    if (this.engine.isLeader) void this.#expireLeases();
+    else this.leases.prune(performance.now());
+    void this.#reconciler.look();
+  }
+
+  #reportLeases(): void {
+    const { leases, progress } = this.leases.takeReport();
+    if (leases.length === 0) return;
+    for (const { rpc } of this.#options.links.all) {
+      if (!rpc) continue;
+      for (let at = 0; at < leases.length; at += LEASES_PER_REPORT_MAX) {
+        const sessions = leases
+          .slice(at, at + LEASES_PER_REPORT_MAX)
+          .map(([session, epoch]): [string, number] => [session, epoch]);
+        const reported = new Set(sessions.map(([session]) => session));
+        const downloads = progress
+          .filter(([session]) => reported.has(session))
+          .map((row): [string, string, string, number] => [...row]);
+        rpc.call('report_leases', { sessions, downloads }, { timeoutMs: REPORT_MS }).catch(() => {});
+      }
+    }
+  }
+
+  async #expireLeases(): Promise<void> {
+    const sessions = this.leases.expired(onlineSessions(this.engine.state), performance.now());
+    if (sessions.length === 0 || this.#expiring) return;
+    this.#expiring = true;
+    const nobody = { fingerprint: null, session: null };
+    const command = { type: 'expire', clientId: null, seq: 0, acked: 0, actor: nobody, payload: { sessions } } as const;
+    try {
+      await this.engine.propose(command, { timeoutMs: COMMAND_MS_DEFAULT });
+    } catch (error) {
+      this.#options.log.debug({ err: error }, 'an expiry was not logged'); // looked at again in a second
+    } finally {
+      this.#expiring = false;
+    }
+  }
+
+  #sendSnapshot(message: InstallSnapshot): void {
+    void this.#sender.send(message, (index, ok) => {
+      this.engine.driver.input({ type: 'snapshot_sent', to: message.to, index, ok });
+    });
+  }
+}
+
+function membersOf(membership: Membership): { number: number; address: Address }[] {
+  return Object.values(membership.info)
+    .map(({ number, host, port }) => ({ number: Number(number), address: { host: String(host), port: Number(port) } }))
+    .sort((a, b) => a.number - b.number);
+}

@@ -1,0 +1,342 @@
+// The embedded engine: our Raft behind the Engine interface. Joins driver, pending commands, read barriers and links; a follower
+// passes commands to the leader, which stamps their time. Knows no method of the rpc-server.
+import { hash, randomInt } from 'node:crypto';
+import type { Logger } from 'pino';
+import {
+  encodeOutcomes,
+  encodeProposals,
+  type ForwardedProposal,
+  type Outcome,
+  PROPOSE_FRAME,
+  PROPOSED_FRAME,
+} from '../../codec/tracker-link.ts';
+import type { InstallSnapshot, Message } from '../raft/messages.ts';
+import type {
+  Input,
+  Membership,
+  NodeId,
+  Output,
+  Proposal,
+  Ref,
+  RefusalReason,
+  Role,
+  RoleChange,
+} from '../raft/types.ts';
+import { decodeCommand, encodeCommand, stampCommand } from '../state/commands.ts';
+import type { State } from '../state/state.ts';
+import type { Applied, Command, Reply } from '../state/types.ts';
+import { attach } from '../store/attachments.ts';
+import type { Store } from '../store/store.ts';
+import { Driver, type DriverHost } from './driver.ts';
+import type { Engine, EngineStatus, Proposed, ProposeOptions } from './engine.ts';
+import type { AcceptedLink, Links } from './links.ts';
+import { PendingCommands, sizeOf } from './pending-commands.ts';
+import { ReadBarriers } from './read-barriers.ts';
+import { FORWARD_BYTES_MAX, RAFT_SETTINGS, SWEEP_TICKS } from './settings.ts';
+
+export interface RaftEngineOptions {
+  readonly store: Store;
+  /** Restored from the newest snapshot. */
+  readonly state: State;
+  readonly links: Links;
+  readonly log: Logger;
+  readonly onRoleChange: (change: RoleChange) => void;
+  readonly onMembership: (membership: Membership) => void;
+  readonly onSnapshotToSend: (message: InstallSnapshot) => void;
+  readonly onTick: () => void;
+  readonly onFatal: (error: unknown) => void;
+}
+
+export class RaftEngine implements Engine, DriverHost {
+  readonly driver: Driver;
+  readonly #id: NodeId;
+  readonly #options: RaftEngineOptions;
+  readonly #commands = new PendingCommands();
+  readonly #reads = new ReadBarriers();
+  readonly #watchers = new Set<(applied: Applied | null) => void>();
+  /** Commands of this leader's log that somebody waits for, by index. */
+  readonly #refAtIndex = new Map<number, Ref>();
+  readonly #indexOfRef = new Map<Ref, number>();
+  /** Forwarded to us in this turn. */
+  #forwarded: Proposal[] = [];
+  /** Membership changes and transfers that someone waits for. */
+  readonly #requests = new Map<Ref, (refusal: RefusalReason | null) => void>();
+  #role: Role = 'follower';
+  #leader: NodeId | null = null;
+  #membership: Membership;
+  #ticks = 0;
+
+  constructor(options: RaftEngineOptions) {
+    const { store, state } = options;
+    this.#options = options;
+    this.#id = store.identity.incarnation;
+    const config = { ...RAFT_SETTINGS, id: this.#id, boot: store.identity.boot, seed: randomInt(2 ** 32) };
+    this.driver = new Driver(store, state, config, this);
+    this.#membership = this.driver.status().membership;
+  }
+
+  get state(): State {
+    return this.driver.state;
+  }
+
+  get isLeader(): boolean {
+    return this.#role === 'leader';
+  }
+
+  get membership(): Membership {
+    return this.#membership;
+  }
+
+  start(): void {
+    this.#options.onMembership(this.#membership);
+    this.driver.start();
+  }
+
+  stop(): void {
+    this.driver.stop();
+  }
+
+  propose(command: Proposed, { timeoutMs, manifest }: ProposeOptions): Promise<Reply> {
+    const data = encodeCommand({ ...command, at: 0 } as Command);
+    const reply = this.#commands.add(data, manifest ?? null, timeoutMs);
+    this.driver.wake();
+    return reply;
+  }
+
+  readBarrier(timeoutMs: number): Promise<void> {
+    const passed = this.#reads.add(timeoutMs);
+    this.driver.wake();
+    return passed;
+  }
+
+  watch(listener: (applied: Applied | null) => void): () => void {
+    this.#watchers.add(listener);
+    return () => this.#watchers.delete(listener);
+  }
+
+  status(): EngineStatus {
+    const { role, term, lastIndex, commitIndex, membership } = this.driver.status();
+    const members = Object.entries(membership.info).map(([id, info]) => ({
+      number: Number(info.number),
+      host: String(info.host),
+      port: Number(info.port),
+      voter: membership.voters.includes(id),
+    }));
+    return {
+      role: this.#shownRole(role),
+      leader: this.#leader === null ? null : this.#numberOf(this.#leader),
+      term,
+      lastIndex,
+      commitIndex,
+      appliedIndex: this.state.index,
+      members,
+    };
+  }
+
+  /** Asks the core for a membership change; resolves with null once it is in the log, or with why not. */
+  change(make: (ref: Ref) => Input): Promise<RefusalReason | null> {
+    return new Promise((resolve) => {
+      const ref = this.#commands.nextRef();
+      this.#requests.set(ref, resolve);
+      this.driver.input(make(ref));
+    });
+  }
+
+  // What links bring.
+
+  onMessage(message: Message): void {
+    this.driver.input({ type: 'message', message });
+  }
+
+  onProposals(from: AcceptedLink, proposals: ForwardedProposal[]): void {
+    for (const [remoteRef, data, manifest] of proposals) {
+      const ref = this.#commands.addForwarded(from, remoteRef);
+      if (manifest) attach(data, { hash: hash('sha256', manifest, 'buffer'), bytes: manifest });
+      if (isReadable(data)) this.#forwarded.push({ ref, data, sizeBytes: sizeOf(data) });
+      else this.#commands.refused(ref, 'malformed');
+    }
+    this.driver.wake();
+  }
+
+  onOutcomes(outcomes: Outcome[]): void {
+    for (const outcome of outcomes) this.#commands.outcome(outcome);
+  }
+
+  onLinkDown(node: NodeId): void {
+    if (node === this.#leader) this.#commands.lostLeader();
+    this.driver.input({ type: 'unreachable', node });
+  }
+
+  onLinkUp(): void {
+    this.driver.wake();
+  }
+
+  // What the driver asks and tells.
+
+  send(message: Message): void {
+    this.#options.links.send(message);
+  }
+
+  flush(): void {
+    this.#options.links.flush();
+  }
+
+  collect(): readonly Input[] {
+    const inputs: Input[] = [];
+    const proposals = this.#forwarded;
+    this.#forwarded = [];
+    if (this.#commands.hasWaiting) {
+      if (this.isLeader) {
+        for (const { ref, data } of this.#commands.takeWaiting(false))
+          proposals.push({ ref, data, sizeBytes: sizeOf(data) });
+      } else {
+        this.#forward();
+      }
+    }
+    if (proposals.length > 0) {
+      const nowMs = Date.now();
+      for (const { data } of proposals) stampCommand(data, nowMs);
+      inputs.push({ type: 'propose', proposals });
+    }
+    if (this.#reads.hasWaiting) {
+      const ref = this.#commands.nextRef();
+      this.#reads.take(ref);
+      inputs.push({ type: 'read', ref });
+    }
+    return inputs;
+  }
+
+  onOutput(output: Output): void {
+    for (const { ref, index } of output.accepted) {
+      const request = this.#requests.get(ref);
+      if (request) {
+        this.#requests.delete(ref);
+        request(null);
+        continue;
+      }
+      this.#commands.accepted(ref);
+      this.#refAtIndex.set(index, ref);
+      this.#indexOfRef.set(ref, index);
+    }
+    for (const { ref, reason } of output.refused) {
+      const request = this.#requests.get(ref);
+      this.#requests.delete(ref);
+      if (request) request(reason);
+      else this.#commands.refused(ref, reason);
+    }
+    for (const ref of output.unknown) this.#forget(ref);
+    for (const read of output.reads) this.#reads.answered(read.ref, read.index, this.state.index);
+    if (output.roleChange) this.#onRoleChange(output.roleChange);
+    if (output.membership) {
+      this.#membership = output.membership;
+      this.#options.onMembership(output.membership);
+    }
+    for (const message of output.snapshotsToSend) this.#options.onSnapshotToSend(message);
+  }
+
+  onApplied(applied: Applied): void {
+    const ref = this.#refAtIndex.get(applied.index);
+    if (ref !== undefined) {
+      this.#refAtIndex.delete(applied.index);
+      this.#indexOfRef.delete(ref);
+      this.#commands.applied(ref, applied.reply);
+    }
+    for (const watcher of this.#watchers) watcher(applied);
+  }
+
+  onStateReplaced(): void {
+    for (const watcher of this.#watchers) watcher(null);
+  }
+
+  onTurnEnd(): void {
+    this.#reads.appliedTo(this.state.index);
+    for (const [from, outcomes] of this.#commands.takeAnswers()) from.send(PROPOSED_FRAME, encodeOutcomes(outcomes));
+  }
+
+  onTick(ticks: number): void {
+    this.#ticks += ticks;
+    this.#reads.retry();
+    if (this.#ticks >= SWEEP_TICKS) {
+      this.#ticks = 0;
+      const nowMs = performance.now();
+      this.#commands.sweep(nowMs);
+      this.#reads.sweep(nowMs);
+    }
+    this.#options.onTick();
+  }
+
+  onFatal(error: unknown): void {
+    this.#options.onFatal(error);
+  }
+
+  /** To the leader, when we know one and have a link to it; otherwise they go on waiting. */
+  #forward(): void {
+    const rpc = this.#leader === null ? null : this.#options.links.byNode(this.#leader)?.rpc;
+    if (!rpc) return;
+    const proposals = this.#commands
+      .takeWaiting(true)
+      .map(({ ref, data, attachment }): ForwardedProposal => [ref, data, attachment?.bytes ?? null]);
+    for (const batch of inFrames(proposals)) rpc.send(PROPOSE_FRAME, encodeProposals(batch));
+  }
+
+  /** Accepted earlier, and leadership was lost since. */
+  #forget(ref: Ref): void {
+    const request = this.#requests.get(ref);
+    this.#requests.delete(ref);
+    if (request) return request('not_leader');
+    const index = this.#indexOfRef.get(ref);
+    this.#indexOfRef.delete(ref);
+    if (index !== undefined) this.#refAtIndex.delete(index);
+    this.#commands.unknown(ref);
+  }
+
+  #onRoleChange(change: RoleChange): void {
+    const { role, leader, term, reason } = change;
+    if (leader !== this.#leader) this.#commands.lostLeader();
+    this.#role = role;
+    this.#leader = leader;
+    const shown = { role, term, leader: leader === null ? null : this.#numberOf(leader), reason: reason ?? undefined };
+    this.#options.log.info(shown, role === 'leader' ? 'leads now' : 'role changed');
+    this.#reads.retry();
+    this.driver.wake();
+    this.#options.onRoleChange(change);
+  }
+
+  #numberOf(node: NodeId): number | null {
+    const number = this.#membership.info[node]?.number;
+    return typeof number === 'number' ? number : null;
+  }
+
+  #shownRole(role: Role): EngineStatus['role'] {
+    const { voters, learners } = this.#membership;
+    if (learners.includes(this.#id)) return 'learner';
+    if (!voters.includes(this.#id)) return voters.length === 0 ? 'learner' : 'removed';
+    return role === 'pre_candidate' ? 'candidate' : role;
+  }
+}
+
+function isReadable(data: Uint8Array): boolean {
+  try {
+    decodeCommand(data);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Splits forwarded commands so that no frame grows beyond its limit. */
+function* inFrames(proposals: readonly ForwardedProposal[]): Generator<ForwardedProposal[]> {
+  let batch: ForwardedProposal[] = [];
+  let size = 0;
+  for (const proposal of proposals) {
+    const own = proposal[1].length + (proposal[2]?.length ?? 0) + 32;
+    if (size + own > FORWARD_BYTES_MAX && batch.length > 0) {
+      yield batch;
+      batch = [];
+      size = 0;
+    }
+    batch.push(proposal);
+    size += own;
+  }
+  if (batch.length > 0) yield batch;
+}

@@ -1,0 +1,79 @@
+// Serves daemons: one RpcConnection each, all methods of codec/tracker-rpc.ts. Knows the engine by its interface only.
+import type { TLSSocket } from 'node:tls';
+import type { Logger } from 'pino';
+import { MtError } from '../../../codec/errors.ts';
+import { type CallContext, type Handlers, RpcConnection } from '../../../codec/rpc.ts';
+import { daemonHelloSchema, type TrackerApi, type TrackerHello, trackerApi } from '../../../codec/tracker-rpc.ts';
+import { accountHandlers } from './accounts.ts';
+import { commandHandlers } from './commands.ts';
+import type { Caller, HandlerTable, ServerContext } from './context.ts';
+import { readHandlers } from './reads.ts';
+import { watchFile } from './watch-file.ts';
+import { watchSession } from './watch-session.ts';
+
+const HANDLERS = {
+  ...commandHandlers,
+  ...accountHandlers,
+  ...readHandlers,
+  watch_file: watchFile,
+  watch_session: watchSession,
+} as HandlerTable;
+const METHODS = Object.keys(trackerApi) as (keyof TrackerApi)[];
+
+type DaemonConnection = RpcConnection<Record<never, never>, TrackerApi, typeof daemonHelloSchema>;
+
+export interface DaemonServerOptions {
+  readonly hello: () => TrackerHello;
+  readonly log: Logger;
+  /** Null until the cluster has formed: then nothing can be answered, and `whyNot` says what is missing. */
+  readonly context: () => ServerContext | null;
+  readonly whyNot: () => string;
+}
+
+export class DaemonServer {
+  readonly #options: DaemonServerOptions;
+  readonly #connections = new Set<DaemonConnection>();
+
+  constructor(options: DaemonServerOptions) {
+    this.#options = options;
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** A socket whose certificate is not a tracker's; `fingerprint` is of its key. */
+  accept(socket: TLSSocket, fingerprint: string): void {
+    const remote = (socket.remoteAddress ?? 'unknown').replace(/^::ffff:/, '');
+    const { log, hello } = this.#options;
+    socket.on('handlerError', (error: unknown) => log.error({ err: error }, 'a request failed'));
+    const connection: DaemonConnection = new RpcConnection(socket, {
+      calls: {},
+      serves: trackerApi,
+      handlers: this.#handlersFor({ fingerprint, remote }),
+      hello: hello(),
+      helloSchema: daemonHelloSchema,
+    });
+    this.#connections.add(connection);
+    connection.closed.then(() => this.#connections.delete(connection));
+  }
+
+  close(): void {
+    for (const connection of this.#connections) connection.close(new MtError('CLOSED', 'The tracker is stopping'));
+  }
+
+  #handlersFor(caller: Caller): Handlers<TrackerApi> {
+    const handlers: Record<string, unknown> = {};
+    for (const method of METHODS) {
+      const handler = HANDLERS[method] as (...all: unknown[]) => unknown;
+      handlers[method] = (params: unknown, call: CallContext) => handler(this.#context(), caller, params, call);
+    }
+    return handlers as Handlers<TrackerApi>;
+  }
+
+  #context(): ServerContext {
+    const context = this.#options.context();
+    if (context) return context;
+    throw new MtError('NO_QUORUM', `The trackers have not formed a cluster yet. ${this.#options.whyNot()}`);
+  }
+}

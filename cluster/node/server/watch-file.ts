@@ -1,0 +1,136 @@
+// The watch_file stream: who can be asked for one file. First everyone, then who came and who went. Ends when the file leaves the
+// group, with an error when the watcher may no longer see it or does not keep up.
+import { MtError } from '../../../codec/errors.ts';
+import type { CallContext, EventOf } from '../../../codec/rpc.ts';
+import type { PeerInfo, TrackerApi } from '../../../codec/tracker-rpc.ts';
+import { isMember, peerOf, sessionInfo } from '../../state/lookups.ts';
+import { locateFile } from '../../state/queries.ts';
+import type { Actor } from '../../state/types.ts';
+import type { Handler, ServerContext } from './context.ts';
+import type { FileWatcher } from './watch-hub.ts';
+
+type News = EventOf<TrackerApi, 'watch_file'>;
+interface OfFile {
+  readonly group_id: string;
+  readonly file_name: string;
+}
+
+class FileStream implements FileWatcher {
+  readonly group_id: string;
+  readonly file_name: string;
+  readonly #context: ServerContext;
+  readonly #actor: Actor;
+  readonly #call: CallContext<News>;
+  readonly #end: (error: MtError | null) => void;
+  /** Who the watcher believes to be there, with their user. */
+  readonly #known = new Map<string, string>();
+  /** Daemons to look at again, with their user. */
+  #changed = new Map<string, string>();
+  #removed = false;
+  #fresh = true;
+
+  constructor(
+    context: ServerContext,
+    actor: Actor,
+    { group_id, file_name }: OfFile,
+    call: CallContext<News>,
+    end: (error: MtError | null) => void,
+  ) {
+    this.#context = context;
+    this.#actor = actor;
+    this.group_id = group_id;
+    this.file_name = file_name;
+    this.#call = call;
+    this.#end = end;
+  }
+
+  daemonChanged(fingerprint: string, userId: string): void {
+    if (fingerprint !== this.#actor.fingerprint) this.#changed.set(fingerprint, userId);
+  }
+
+  memberLeft(userId: string): void {
+    for (const [fingerprint, user] of this.#known) if (user === userId) this.#changed.set(fingerprint, userId);
+  }
+
+  fileRemoved(): void {
+    this.#removed = true;
+  }
+
+  reset(): void {
+    this.#fresh = true;
+  }
+
+  deliver(index: number): void {
+    try {
+      if (this.#fresh) this.#sendAll();
+      else this.#sendChanges(index);
+    } catch (error) {
+      this.#end(error as MtError);
+    }
+  }
+
+  #sendAll(): void {
+    this.#fresh = false;
+    this.#changed = new Map();
+    const state = this.#context.state();
+    const { peers } = locateFile(state, this.#actor, this);
+    this.#known.clear();
+    for (const peer of peers) this.#known.set(peer.fingerprint, peer.user_id);
+    this.#emit({ index: state.index, reset: true, up: peers, down: [], removed: false });
+  }
+
+  #sendChanges(index: number): void {
+    const state = this.#context.state();
+    const own = sessionInfo(state, this.#actor);
+    if (!own) throw new MtError('NOT_LOGGED_IN', 'This daemon is not logged in', 'Run: mt login <user_id>');
+    if (this.#removed) {
+      this.#emit({ index, reset: false, up: [], down: [...this.#known.keys()], removed: true });
+      this.#end(null);
+      return;
+    }
+    if (!isMember(state, this.group_id, own.user_id)) {
+      throw new MtError('NOT_MEMBER', `You are no longer a member of "${this.group_id}"`);
+    }
+    const up: PeerInfo[] = [];
+    const down: string[] = [];
+    for (const [fingerprint, user_id] of this.#changed) {
+      const { group_id, file_name } = this;
+      const peer = peerOf(state, { group_id, file_name, user_id, fingerprint });
+      if (peer) {
+        up.push(peer);
+        this.#known.set(fingerprint, user_id);
+      } else if (this.#known.delete(fingerprint)) {
+        down.push(fingerprint);
+      }
+    }
+    this.#changed = new Map();
+    if (up.length > 0 || down.length > 0) this.#emit({ index, reset: false, up, down, removed: false });
+  }
+
+  #emit(news: News): void {
+    if (!this.#call.emit(news)) this.#end(tooSlow());
+  }
+}
+
+/** The watcher starts again, with a fresh picture. */
+export function tooSlow(): MtError {
+  return new MtError('OVERLOADED', 'The news come faster than they are read', 'Watch again.');
+}
+
+export const watchFile: Handler<'watch_file'> = async (context, caller, params, call) => {
+  await context.engine.readBarrier(call.timeoutMs);
+  const actor = { fingerprint: caller.fingerprint, session: params.session };
+  return new Promise((resolve, reject) => {
+    const end = (error: MtError | null) => {
+      stop();
+      call.signal.removeEventListener('abort', onAbort);
+      if (error) reject(error);
+      else resolve({});
+    };
+    const onAbort = () => end(call.signal.reason as MtError);
+    const stream = new FileStream(context, actor, params, call, end);
+    const stop = context.watches.addFile(stream);
+    call.signal.addEventListener('abort', onAbort, { once: true });
+    stream.deliver(context.state().index);
+  });
+};

@@ -1,0 +1,161 @@
+// Routes what was applied to the watch streams: by file, and by session. Streams say only what changed; after a snapshot replaced
+// the state, or when one is too slow to hear all, it starts afresh. Owns no connection: a stream ends by its own signal.
+import type { Applied, StateEvent } from '../../state/types.ts';
+import type { Engine } from '../engine.ts';
+
+export interface FileWatcher {
+  readonly group_id: string;
+  readonly file_name: string;
+  /** A daemon came, went or changed; or (null) everything may have. */
+  daemonChanged(fingerprint: string, userId: string): void;
+  /** This user is no member of the group any more. */
+  memberLeft(userId: string): void;
+  fileRemoved(): void;
+  /** The state was replaced. */
+  reset(): void;
+  /** Once after each turn with news for it. */
+  deliver(index: number): void;
+}
+
+export interface SessionWatcher {
+  onEvent(event: StateEvent): void;
+  reset(): void;
+  membersChanged(): void;
+  deliver(index: number): void;
+}
+
+export class WatchHub {
+  readonly #files = new Map<string, Set<FileWatcher>>();
+  readonly #sessions = new Set<SessionWatcher>();
+  readonly #dirty = new Set<FileWatcher | SessionWatcher>();
+  #index = 0;
+  #scheduled = false;
+
+  constructor(engine: Engine) {
+    engine.watch((applied) => this.#onApplied(applied));
+  }
+
+  addFile(watcher: FileWatcher): () => void {
+    const key = fileKey(watcher.group_id, watcher.file_name);
+    const watchers = this.#files.get(key) ?? new Set();
+    this.#files.set(key, watchers.add(watcher));
+    return () => {
+      watchers.delete(watcher);
+      this.#dirty.delete(watcher);
+      if (watchers.size === 0 && this.#files.get(key) === watchers) this.#files.delete(key);
+    };
+  }
+
+  addSession(watcher: SessionWatcher): () => void {
+    this.#sessions.add(watcher);
+    return () => {
+      this.#sessions.delete(watcher);
+      this.#dirty.delete(watcher);
+    };
+  }
+
+  /** The cluster has other members now. */
+  membersChanged(): void {
+    for (const watcher of this.#sessions) {
+      watcher.membersChanged();
+      this.#touch(watcher);
+    }
+  }
+
+  #onApplied(applied: Applied | null): void {
+    if (!applied) {
+      for (const watcher of this.#all()) {
+        watcher.reset();
+        this.#touch(watcher);
+      }
+      return;
+    }
+    this.#index = applied.index;
+    if (applied.events.length === 0 || (this.#files.size === 0 && this.#sessions.size === 0)) return;
+    for (const event of applied.events) this.#route(event);
+  }
+
+  #route(event: StateEvent): void {
+    if (IS_SESSION_NEWS.has(event.type)) {
+      for (const watcher of this.#sessions) {
+        watcher.onEvent(event);
+        this.#touch(watcher);
+      }
+    }
+    switch (event.type) {
+      case 'share_started':
+      case 'share_completed':
+      case 'share_stopped':
+        for (const watcher of this.#files.get(fileKey(event.group_id, event.file_name)) ?? []) {
+          watcher.daemonChanged(event.fingerprint, event.user_id);
+          this.#touch(watcher);
+        }
+        return;
+      case 'daemon_online':
+      case 'daemon_offline':
+        for (const watcher of this.#fileWatchers()) {
+          watcher.daemonChanged(event.fingerprint, event.user_id);
+          this.#touch(watcher);
+        }
+        return;
+      case 'session_ended':
+        for (const watcher of this.#fileWatchers()) this.#touch(watcher);
+        return;
+      case 'file_removed':
+        for (const watcher of this.#files.get(fileKey(event.group_id, event.file_name)) ?? []) {
+          watcher.fileRemoved();
+          this.#touch(watcher);
+        }
+        return;
+      case 'member_left':
+        for (const watcher of this.#fileWatchers()) {
+          if (watcher.group_id !== event.group_id) continue;
+          watcher.memberLeft(event.user_id);
+          this.#touch(watcher);
+        }
+        return;
+      case 'group_ended':
+        for (const watcher of this.#fileWatchers()) {
+          if (watcher.group_id !== event.group_id) continue;
+          watcher.fileRemoved();
+          this.#touch(watcher);
+        }
+        return;
+      default:
+        return;
+    }
+  }
+
+  *#fileWatchers(): Generator<FileWatcher> {
+    for (const watchers of this.#files.values()) yield* watchers;
+  }
+
+  *#all(): Generator<FileWatcher | SessionWatcher> {
+    yield* this.#fileWatchers();
+    yield* this.#sessions;
+  }
+
+  /** News of one turn leave as one event each. */
+  #touch(watcher: FileWatcher | SessionWatcher): void {
+    this.#dirty.add(watcher);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      const dirty = [...this.#dirty];
+      this.#dirty.clear();
+      for (const each of dirty) each.deliver(this.#index);
+    });
+  }
+}
+
+const IS_SESSION_NEWS: ReadonlySet<StateEvent['type']> = new Set([
+  'member_joined',
+  'member_left',
+  'session_ended',
+  'file_removed',
+]);
+
+function fileKey(groupId: string, fileName: string): string {
+  return `${groupId}/${fileName}`;
+}

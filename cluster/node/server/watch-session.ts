@@ -1,0 +1,143 @@
+// The watch_session stream: what a logged-in daemon must hear at once. Who was cut off, which epochs grew, which files and groups
+// are gone, whether its own session ended, who the trackers are.
+import type { MtError } from '../../../codec/errors.ts';
+import type { CallContext, EventOf } from '../../../codec/rpc.ts';
+import type { TrackerApi } from '../../../codec/tracker-rpc.ts';
+import { requireSession } from '../../state/guards.ts';
+import { groupsOf, isMember, sessionInfo } from '../../state/lookups.ts';
+import type { Actor, StateEvent } from '../../state/types.ts';
+import type { Handler, ServerContext } from './context.ts';
+import { tooSlow } from './watch-file.ts';
+import type { SessionWatcher } from './watch-hub.ts';
+
+type News = EventOf<TrackerApi, 'watch_session'>;
+
+class SessionStream implements SessionWatcher {
+  readonly #context: ServerContext;
+  readonly #actor: Actor;
+  readonly #userId: string;
+  readonly #call: CallContext<News>;
+  readonly #end: (error: MtError | null) => void;
+  #news: News | null = null;
+  #fresh = true;
+
+  constructor(context: ServerContext, actor: Actor, call: CallContext<News>, end: (error: MtError | null) => void) {
+    this.#context = context;
+    this.#actor = actor;
+    this.#userId = requireSession(context.state(), actor).daemon.user.id;
+    this.#call = call;
+    this.#end = end;
+  }
+
+  onEvent(event: StateEvent): void {
+    switch (event.type) {
+      case 'member_joined':
+        if (event.user_id === this.#userId) this.#addEpoch(event.group_id);
+        return;
+      case 'member_left':
+        this.#memberLeft(event.group_id, event.user_id);
+        return;
+      case 'file_removed':
+        if (this.#isIn(event.group_id)) {
+          this.#draft().removed_files.push({ group_id: event.group_id, file_name: event.file_name });
+        }
+        return;
+      case 'session_ended':
+        this.#sessionEnded(event.user_id, event.fingerprint, event.reason === 'renewed');
+        return;
+      default:
+        return;
+    }
+  }
+
+  reset(): void {
+    this.#fresh = true;
+  }
+
+  membersChanged(): void {
+    this.#draft().trackers = this.#context.members();
+  }
+
+  deliver(index: number): void {
+    const state = this.#context.state();
+    const isOver = sessionInfo(state, this.#actor) === null;
+    const news = this.#fresh ? blank() : (this.#news ?? (isOver ? blank() : null));
+    if (!news) return;
+    if (this.#fresh) {
+      news.reset = true;
+      news.epochs = [...groupsOf(state, this.#userId)];
+      news.trackers = this.#context.members();
+    }
+    this.#fresh = false;
+    this.#news = null;
+    news.index = index;
+    news.session_ended = isOver;
+    const keptUp = this.#call.emit(news);
+    if (isOver) this.#end(null);
+    else if (!keptUp) this.#end(tooSlow());
+  }
+
+  /** The leaver's transfers end; so do its own daemons' shares there. Everyone's tickets of the group are of an old epoch now. */
+  #memberLeft(groupId: string, userId: string): void {
+    if (userId === this.#userId) this.#draft().left_groups.push(groupId);
+    else if (!this.#isIn(groupId)) return;
+    else this.#addEpoch(groupId);
+    this.#draft().revoked.push({ user_id: userId, fingerprint: null, group_id: groupId });
+  }
+
+  /** A login that renewed the session goes on under the same key; nothing is cut. */
+  #sessionEnded(userId: string, fingerprint: string, renewed: boolean): void {
+    if (renewed || (userId !== this.#userId && !this.#sharesGroupWith(userId))) return;
+    this.#draft().revoked.push({ user_id: userId, fingerprint, group_id: null });
+  }
+
+  #addEpoch(groupId: string): void {
+    const epoch = this.#context.state().groups.get(groupId)?.epoch;
+    if (epoch !== undefined) this.#draft().epochs.push({ group_id: groupId, epoch });
+  }
+
+  #isIn(groupId: string): boolean {
+    return isMember(this.#context.state(), groupId, this.#userId);
+  }
+
+  #sharesGroupWith(userId: string): boolean {
+    for (const { group_id } of groupsOf(this.#context.state(), userId)) if (this.#isIn(group_id)) return true;
+    return false;
+  }
+
+  #draft(): News {
+    this.#news ??= blank();
+    return this.#news;
+  }
+}
+
+function blank(): News {
+  return {
+    index: 0,
+    reset: false,
+    epochs: [],
+    revoked: [],
+    removed_files: [],
+    left_groups: [],
+    session_ended: false,
+    trackers: null,
+  };
+}
+
+export const watchSession: Handler<'watch_session'> = async (context, caller, params, call) => {
+  await context.engine.readBarrier(call.timeoutMs);
+  const actor = { fingerprint: caller.fingerprint, session: params.session };
+  return new Promise((resolve, reject) => {
+    const end = (error: MtError | null) => {
+      stop();
+      call.signal.removeEventListener('abort', onAbort);
+      if (error) reject(error);
+      else resolve({});
+    };
+    const onAbort = () => end(call.signal.reason as MtError);
+    const stream = new SessionStream(context, actor, call, end);
+    const stop = context.watches.addSession(stream);
+    call.signal.addEventListener('abort', onAbort, { once: true });
+    stream.deliver(context.state().index);
+  });
+};

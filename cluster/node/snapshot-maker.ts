@@ -1,0 +1,85 @@
+// Takes snapshots of the applied state every so many entries, one chunk at a time so that the loop stays free, and then lets the
+// log begin later. History stays in the database for the audit.
+import { createHash } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Membership } from '../raft/types.ts';
+import { takeSnapshot } from '../state/snapshot.ts';
+import type { Snapshot } from '../state/types.ts';
+import type { Store } from '../store/store.ts';
+import { sha256 } from './digest.ts';
+import type { Driver } from './driver.ts';
+import { ENTRIES_KEPT, SNAPSHOT_CHUNK_PAUSE_MS, SNAPSHOT_ENTRIES } from './settings.ts';
+
+interface Making {
+  readonly snapshot: Snapshot;
+  readonly term: number;
+  readonly membership: Membership;
+  readonly hash: ReturnType<typeof createHash>;
+  readonly startedMs: number;
+  chunkCount: number;
+  size: number;
+}
+
+export class SnapshotMaker {
+  readonly #store: Store;
+  readonly #driver: Driver;
+  readonly #log: Logger;
+  readonly #entries: number;
+  #making: Making | null = null;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(store: Store, driver: Driver, log: Logger, entries: number = SNAPSHOT_ENTRIES) {
+    this.#store = store;
+    this.#driver = driver;
+    this.#log = log;
+    this.#entries = entries;
+  }
+
+  /** Starts one when enough was applied since the last. */
+  look(): void {
+    const { state, isDiskFull } = this.#driver;
+    if (this.#making || isDiskFull || state.witness !== null) return;
+    if (state.index - this.#store.snapshots.newest().meta.index < this.#entries) return;
+    this.#making = {
+      snapshot: takeSnapshot(state, sha256),
+      term: this.#store.log.term(state.index)!,
+      membership: this.#driver.appliedMembership,
+      hash: createHash('sha256'),
+      startedMs: performance.now(),
+      chunkCount: 0,
+      size: 0,
+    };
+    this.#next();
+  }
+
+  /** The state was replaced, or the tracker stops: what is half done is of no use. */
+  abandon(): void {
+    clearTimeout(this.#timer);
+    this.#making?.snapshot.close();
+    this.#making = null;
+  }
+
+  #next(): void {
+    const making = this.#making;
+    if (!making) return;
+    const chunk = making.snapshot.next();
+    if (chunk === null) {
+      this.#making = null;
+      this.#complete(making);
+      return;
+    }
+    making.hash.update(chunk);
+    this.#store.transaction(() => this.#store.snapshots.putChunk(making.snapshot.index, making.chunkCount, chunk));
+    making.chunkCount++;
+    making.size += chunk.length;
+    this.#timer = setTimeout(() => this.#next(), SNAPSHOT_CHUNK_PAUSE_MS);
+  }
+
+  #complete({ snapshot, term, membership, hash, chunkCount, size, startedMs }: Making): void {
+    const { index } = snapshot;
+    const meta = { index, term, membership };
+    const chain = this.#store.log.chainAt(index);
+    this.#store.completeSnapshot({ meta, chain, chunkCount, size, hash: hash.digest() }, ENTRIES_KEPT);
+    this.#log.info({ index, size, tookMs: Math.round(performance.now() - startedMs) }, 'snapshot taken');
+  }
+}

@@ -1,0 +1,193 @@
+// One tracker: puts store, links, engine and servers together, and takes them through its life: listening, forming or joining a
+// cluster, serving, stopping. Everything with a rule of its own is in a file of its own.
+import type { Server } from 'node:tls';
+import type { Logger } from 'pino';
+import type { TlsIdentity } from '../../codec/identity.ts';
+import type { Address } from '../../codec/ids.ts';
+import type { Handlers } from '../../codec/rpc.ts';
+import type { Founder, LinkApi } from '../../codec/tracker-link.ts';
+import type { TrackerHello } from '../../codec/tracker-rpc.ts';
+import type { Membership } from '../raft/types.ts';
+import { SnapshotReader } from '../state/restore.ts';
+import { emptyState, type State } from '../state/state.ts';
+import { Store } from '../store/store.ts';
+import { sha256 } from './digest.ts';
+import { Formation } from './formation.ts';
+import { makeLinkHandlers } from './link-server.ts';
+import { Links } from './links.ts';
+import { Member } from './member.ts';
+import { DaemonServer } from './server/daemon-server.ts';
+import { randomToken } from './server/tokens.ts';
+import { type ClusterKey, listen, makeIdentity } from './tls.ts';
+
+export interface TrackerConfig {
+  readonly number: number;
+  /** Of the tracker file: tracker N is addresses[N - 1]. */
+  readonly addresses: readonly Address[];
+  /** Where to listen; the address of the file unless the user said otherwise. */
+  readonly listen: Address;
+  readonly dataDir: string;
+  readonly key: ClusterKey;
+  readonly log: Logger;
+  /** Something that must not be: the process cannot go on. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+export class Tracker {
+  readonly #config: TrackerConfig;
+  readonly #store: Store;
+  readonly #links: Links;
+  readonly #daemons: DaemonServer;
+  #server: Server | null = null;
+  #formation: Formation | null = null;
+  #member: Member | null = null;
+  #becameMember!: () => void;
+  /** Resolves when this tracker belongs to a cluster and its data is loaded. */
+  readonly ready: Promise<void>;
+
+  /** Opens the data directory, listens, and begins. @throws MtError when it cannot. */
+  static async start(config: TrackerConfig): Promise<Tracker> {
+    const identity = await makeIdentity(config.key, config.number);
+    const store = new Store(config.dataDir, config.number, randomToken());
+    const tracker = new Tracker(config, store, identity);
+    try {
+      await tracker.#begin(identity);
+      return tracker;
+    } catch (error) {
+      await tracker.stop();
+      throw error;
+    }
+  }
+
+  private constructor(config: TrackerConfig, store: Store, identity: TlsIdentity) {
+    this.#config = config;
+    this.#store = store;
+    const { key, log } = config;
+    const hello = () => this.#hello();
+    this.ready = new Promise((resolve) => {
+      this.#becameMember = resolve;
+    });
+    this.#links = new Links(
+      { identity, key, log, hello },
+      {
+        onMessage: (message) => this.#member?.engine.onMessage(message),
+        onProposals: (from, proposals) => this.#member?.engine.onProposals(from, proposals),
+        onOutcomes: (outcomes) => this.#member?.engine.onOutcomes(outcomes),
+        onUp: () => this.#member?.onLinkUp(),
+        onDown: (_number, theirs) => this.#member?.engine.onLinkDown(theirs.incarnation),
+        linkHandlers: (from) => this.#linkHandlers(from),
+        attachment: (entry) => this.#store.log.attachment(entry),
+      },
+    );
+    this.#daemons = new DaemonServer({
+      hello,
+      log,
+      context: () => this.#member?.context ?? null,
+      whyNot: () => this.#formation?.waitingFor ?? '',
+    });
+  }
+
+  /** Where it listens. */
+  get address(): Address {
+    const { host, port } = this.#config.listen;
+    const bound = this.#server?.address();
+    return { host, port: typeof bound === 'object' && bound ? bound.port : port };
+  }
+
+  /** A clean stop: nobody is served any more, everything is on disk. */
+  async stop(): Promise<void> {
+    this.#formation?.stop();
+    await this.#member?.stop();
+    this.#daemons.close();
+    this.#links.close();
+    const server = this.#server;
+    if (server) await new Promise<void>((resolve) => server.close(() => resolve()));
+    this.#store.close();
+  }
+
+  async #begin(identity: TlsIdentity): Promise<void> {
+    const { number, addresses, key } = this.#config;
+    this.#server = await listen(this.#config.listen, identity, key, (socket, role) => {
+      if (role.role === 'tracker') this.#links.accept(socket, role.number);
+      else this.#daemons.accept(socket, role.fingerprint);
+    });
+    if (this.#store.identity.cluster_id !== null) {
+      this.#startMember();
+      return;
+    }
+    this.#links.setPeers(peersOf(addresses, number));
+    this.#formation = new Formation({
+      number,
+      incarnation: this.#store.identity.incarnation,
+      addresses,
+      links: this.#links,
+      log: this.#config.log,
+      onFounded: (clusterId, founders) => this.#join(clusterId, founders),
+    });
+  }
+
+  /** This tracker belongs to a cluster from now on. */
+  #join(clusterId: string, founders: readonly Founder[] | null): void {
+    this.#formation?.stop();
+    this.#formation = null;
+    this.#store.joinCluster(clusterId, founders);
+    this.#startMember();
+    this.#config.log.info({ cluster: clusterId }, founders ? 'the cluster has formed' : 'taken in as a learner');
+    // Others must hear of it; those who asked get their answer first.
+    setTimeout(() => this.#links.redial(), 50);
+  }
+
+  #startMember(): void {
+    const { number, addresses, key, log, onFatal } = this.#config;
+    this.#member = new Member({
+      number,
+      store: this.#store,
+      state: restoreState(this.#store),
+      links: this.#links,
+      key,
+      log,
+      onFatal,
+      onMembership: (membership) => this.#links.setPeers(this.#peersIn(membership, addresses, number)),
+    });
+    this.#member.start();
+    this.#becameMember();
+  }
+
+  /** The log says who the members are; the file knows the rest, such as a tracker that waits to be let in. */
+  #peersIn(membership: Membership, addresses: readonly Address[], number: number): Map<number, Address> {
+    const peers = peersOf(addresses, number);
+    for (const info of Object.values(membership.info)) {
+      if (info.number !== number) peers.set(Number(info.number), { host: String(info.host), port: Number(info.port) });
+    }
+    return peers;
+  }
+
+  #hello(): TrackerHello {
+    const { number, incarnation, cluster_id } = this.#store.identity;
+    return { role: 'tracker', number, incarnation, cluster_id };
+  }
+
+  #linkHandlers(from: TrackerHello): Handlers<LinkApi> {
+    return makeLinkHandlers(from, {
+      own: () => this.#hello(),
+      formation: () => this.#formation,
+      member: () => this.#member,
+      manifests: this.#store.manifests,
+      join: (clusterId) => this.#join(clusterId, null),
+    });
+  }
+}
+
+function peersOf(addresses: readonly Address[], number: number): Map<number, Address> {
+  return new Map(
+    [...addresses.entries()].map(([at, address]) => [at + 1, address] as const).filter(([n]) => n !== number),
+  );
+}
+
+/** The state of the newest snapshot; what follows in the log is applied by the driver. @throws DamageError */
+export function restoreState(store: Store): State {
+  if (store.snapshots.newest().chunkCount === 0) return emptyState();
+  const reader = new SnapshotReader(sha256);
+  for (const chunk of store.snapshots.chunks()) reader.push(chunk);
+  return reader.finish();
+}
