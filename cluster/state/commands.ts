@@ -63,11 +63,15 @@ const envelopeSchema = v.strictTuple([
   v.unknown(),
 ]);
 
+/** The version in which a type is written now. */
+export function newestVersion(type: CommandType): number {
+  return COMMANDS[type].length;
+}
+
 /** The bytes of an entry, freshly allocated. */
 export function encodeCommand(command: Command): Uint8Array {
   const { type, clientId, seq, acked, actor, payload } = command;
-  const version = COMMANDS[type].length;
-  const body = encodeCbor([type, version, clientId, seq, acked, actor.fingerprint, actor.session, payload]);
+  const body = encodeCbor([type, newestVersion(type), clientId, seq, acked, actor.fingerprint, actor.session, payload]);
   const bytes = new Uint8Array(HEADER_SIZE + body.length);
   bytes[0] = FORMAT;
   bytes.set(body, HEADER_SIZE);

@@ -75,7 +75,9 @@ const TABLES: Readonly<Record<number, Table>> = {
   [TABLE.session]: table(
     [text, text, text, countSchema, text, countSchema, v.boolean(), countSchema],
     (state, [id, user, fingerprint, since, host, port, online, epoch]) => {
-      const session = new Session(id, state.daemonOf(userOf(state, user), fingerprint), since, host, port, epoch);
+      const daemon = state.daemonOf(userOf(state, user), fingerprint);
+      if (daemon.session !== null) throw damaged('a daemon has two sessions');
+      const session = new Session(id, daemon, since, host, port, epoch);
       session.online = online;
       state.addSession(session);
     },

@@ -79,14 +79,15 @@ export class World {
 
   /** From a daemon with its current session, with the next sequence of its client; everything earlier is acknowledged. */
   run<T extends CommandType>(daemon: string, type: T, payload: Payloads[T]): Applied {
-    let seq = this.#seqs.get(daemon);
-    if (seq === undefined) {
-      this.#seqs.set(daemon, 0);
-      this.registerClient(daemon);
-      seq = 0;
-    }
-    this.#seqs.set(daemon, ++seq);
-    return this.commit(this.command(daemon, type, payload, seq, seq));
+    if (!this.#seqs.has(daemon)) this.registerClient(daemon);
+    return this.commit(this.next(daemon, type, payload));
+  }
+
+  /** The command that `run` would apply. */
+  next<T extends CommandType>(daemon: string, type: T, payload: Payloads[T]): Command {
+    const seq = (this.#seqs.get(daemon) ?? 0) + 1;
+    this.#seqs.set(daemon, seq);
+    return this.command(daemon, type, payload, seq, seq);
   }
 
   command<T extends CommandType>(daemon: string, type: T, payload: Payloads[T], seq: number, acked: number): Command {
