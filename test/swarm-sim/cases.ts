@@ -16,12 +16,16 @@ const leecher: NodeSpec = {
   uploadBytesPerS: 20 * MiB,
   downloadBytesPerS: Number.POSITIVE_INFINITY,
   isSeeder: false,
+  hasPiece: () => false,
   userId: '',
   character: 'honest',
   joinAtMs: 0,
   dieAtMs: null,
 };
 const seeder: NodeSpec = { ...leecher, isSeeder: true };
+
+const fastSeeder: NodeSpec = { ...seeder, uploadBytesPerS: 1000 * MiB };
+const slowSeeder: NodeSpec = { ...seeder, uploadBytesPerS: 0.1 * MiB };
 
 /** One seeder first, then `count` leechers, each changed by `change`. */
 function swarm(
@@ -71,6 +75,23 @@ export const swarmCases: readonly SwarmCase[] = [
   { name: 'wan-far', ratioMax: 1.12, make: () => swarm(8, undefined, { latencyMs: 50 }) },
   { name: 'thirty', ratioMax: 1.1, make: () => swarm(30) },
   { name: 'one', ratioMax: 1.05, make: () => swarm(1) },
+  {
+    name: 'one-fast',
+    ratioMax: 1.05,
+    make: () => swarm(1, () => ({}), { sizeBytes: 1024 * MiB, nodes: [fastSeeder] }),
+  },
+  { name: 'slow-source', ratioMax: 1.05, make: () => swarm(2, (index) => (index === 1 ? slowSeeder : {})) },
+  {
+    name: 'unequal-sources',
+    ratioMax: 1.1,
+    make: () => swarm(4, (index) => ({ isSeeder: index < 3, uploadBytesPerS: (40 * MiB) / 4 ** index })),
+  },
+  { name: 'partial', ratioMax: null, make: (seed) => partial(seed) },
+  {
+    name: 'seeder-dies',
+    ratioMax: null,
+    make: () => swarm(8, (index) => (index === 0 ? { isSeeder: true } : {}), { nodes: [{ ...seeder, dieAtMs: 800 }] }),
+  },
   { name: 'four-seeders', ratioMax: null, make: () => swarm(4, (index) => (index < 3 ? { isSeeder: true } : {})) },
   { name: 'downlinks', ratioMax: null, make: () => swarm(8, () => ({ downloadBytesPerS: 25 * MiB })) },
   {
@@ -86,6 +107,17 @@ export const swarmCases: readonly SwarmCase[] = [
   { name: 'hoarder', ratioMax: null, make: () => swarm(8, bad('hoarder', 1)) },
   { name: 'churn', ratioMax: null, make: (seed) => churn(seed) },
 ];
+
+/** Nobody has everything, together they do: each piece is on two of the eight, and a seeder with nothing to say leaves at once. */
+function partial(seed: number): SwarmSpec {
+  return swarm(
+    8,
+    (index) => ({ hasPiece: (piece) => (piece * 7 + seed) % 8 === index || (piece * 5 + seed + 3) % 8 === index }),
+    {
+      nodes: [{ ...seeder, dieAtMs: 0, uploadBytesPerS: 1 }],
+    },
+  );
+}
 
 /** Eight stay; eight more come and go at random. */
 function churn(seed: number): SwarmSpec {

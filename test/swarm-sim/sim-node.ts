@@ -29,6 +29,8 @@ export interface NodeSpec {
   /** Infinity: never the narrow place. */
   readonly downloadBytesPerS: number;
   readonly isSeeder: boolean;
+  /** Whether it has the piece when it joins; a seeder has all. */
+  readonly hasPiece: (piece: number) => boolean;
   readonly userId: string;
   readonly character: Character;
   /** When it joins. */

@@ -58,10 +58,12 @@ export class Swarm implements NodeHost {
     this.random = seededRandom(seed);
     const pieceSizeBytes = pieceSizeFor(spec.sizeBytes);
     this.geometry = makeGeometry(spec.sizeBytes, pieceSizeBytes);
-    const full = Bitfield.full(this.geometry.pieceCount).toBytes();
+    const { pieceCount } = this.geometry;
     this.trace = (node, text) => trace?.(`${this.clock.nowMs.toFixed(2).padStart(9)} node ${node.id}: ${text}`);
     this.nodes = spec.nodes.map((node, id) => {
-      const have = node.isSeeder ? full : null;
+      const field = new Bitfield(pieceCount);
+      for (let piece = 0; piece < pieceCount; piece++) if (node.isSeeder || node.hasPiece(piece)) field.set(piece);
+      const have = field.toBytes();
       const random = seededRandom(Math.floor(this.random() * 2 ** 32));
       return new SimNode(this, id, node, makePolicy({ sizeBytes: spec.sizeBytes, pieceSizeBytes, have, random }));
     });
@@ -162,7 +164,7 @@ export class Swarm implements NodeHost {
     return {
       isDone,
       timeMs,
-      ratio: timeMs / fluidBoundMs(this.spec),
+      ratio: timeMs / fluidBoundMs(this.spec, this.geometry),
       seederCopies: sum(uploaded) / this.spec.sizeBytes,
       useless: sum(stats.map(({ bytesUseless }) => bytesUseless)) / sum(this.nodes.map((node) => node.bytesDownloaded)),
       declined: sum(stats.map(({ offersDeclined }) => offersDeclined)) / Math.max(1, offers),
@@ -178,18 +180,24 @@ export class Swarm implements NodeHost {
  * it joined; and the copies of those who joined at or after some time pass, after it, through the uplinks of those who have
  * joined by then. Those who die, lie or ride free count as takers at most.
  */
-export function fluidBoundMs({ sizeBytes, nodes }: SwarmSpec): number {
+export function fluidBoundMs({ sizeBytes, nodes }: SwarmSpec, { pieceCount }: Geometry): number {
   const stays = ({ dieAtMs }: NodeSpec) => dieAtMs === null;
   const isTaker = ({ isSeeder, character }: NodeSpec) =>
     !isSeeder && (character === 'honest' || character === 'free-rider');
   const givers = nodes.filter((node) => stays(node) && node.character === 'honest');
   const takers = nodes.filter((node) => stays(node) && isTaker(node));
-  const timesMs = takers.flatMap(({ joinAtMs, downloadBytesPerS }) => {
-    const laterCount = takers.filter((other) => other.joinAtMs >= joinAtMs).length;
-    return [sentAtMs(givers, joinAtMs, laterCount * sizeBytes), joinAtMs + (sizeBytes * 1000) / downloadBytesPerS];
+  const pieces = Array.from({ length: pieceCount }, (_, piece) => piece);
+  const bytesOf = (count: number) => (count / pieceCount) * sizeBytes;
+  const missing = ({ hasPiece }: NodeSpec) => bytesOf(pieces.filter((piece) => !hasPiece(piece)).length);
+  const timesMs = takers.flatMap((taker) => {
+    const later = takers.filter((other) => other.joinAtMs >= taker.joinAtMs);
+    const laterBytes = later.reduce((sum, other) => sum + missing(other), 0);
+    const readMs = (missing(taker) * 1000) / taker.downloadBytesPerS;
+    return [sentAtMs(givers, taker.joinAtMs, laterBytes), taker.joinAtMs + readMs];
   });
   const seeders = nodes.filter(({ isSeeder }) => isSeeder);
-  return Math.max(sentAtMs(seeders, 0, sizeBytes), ...timesMs);
+  const fresh = pieces.filter((piece) => takers.every(({ hasPiece }) => !hasPiece(piece)));
+  return Math.max(sentAtMs(seeders, 0, bytesOf(fresh.length)), ...timesMs);
 }
 
 /** When the givers together, each from when it joined, have sent so many bytes, beginning at `fromMs`. */
@@ -204,5 +212,5 @@ function sentAtMs(givers: readonly NodeSpec[], fromMs: number, bytes: number): n
     nowMs = untilMs;
     bytesPerMs += giver.uploadBytesPerS / 1000;
   }
-  return nowMs + left / bytesPerMs;
+  return left > 0 ? nowMs + left / bytesPerMs : nowMs;
 }
