@@ -51,6 +51,40 @@ test('scenario 35: refilled is said only when the refill is durable', () => {
   assert.ok(node.outputs.some((output) => output.refilled));
 });
 
+test('scenario 35: a refill by snapshot counts when the snapshot is durable', () => {
+  const c = new TestCluster(3, { config: { cacheBytesMax: 1 } });
+  c.elect(1);
+  c.propose(1, 'a', 'b');
+  c.run(2);
+  c.compact(1);
+  c.node(3).store.damageFrom(1);
+  const node = c.restart(3, { mayVote: false });
+  node.outputs = [];
+  c.node(1).outputs = [];
+  for (let i = 0; i < 20 && c.node(1).outputs.every((o) => o.snapshotsToSend.length === 0); i++) c.run(1);
+  const request = c.node(1).outputs.flatMap((o) => o.snapshotsToSend)[0]!;
+  node.diskHeld = true;
+  c.streamSnapshot(request);
+  // The term of the goal is that of the snapshot's last entry.
+  const append = {
+    type: 'append',
+    from: '1',
+    to: '3',
+    term: 1,
+    prevIndex: 3,
+    prevTerm: 1,
+    entries: [],
+    commit: 3,
+    boot: 2,
+  } as const;
+  c.step(3, { type: 'message', message: append });
+  assert.is(node.raft.status().durableIndex, 0);
+  assert.not.ok(node.outputs.some((output) => output.refilled));
+  c.persist(3);
+  assert.is(node.raft.status().durableIndex, 3);
+  assert.ok(node.outputs.some((output) => output.refilled));
+});
+
 test('scenario 35: a commit index of a leader that does not know of this boot proves nothing', () => {
   const c = new TestCluster(3);
   c.restart(2, { mayVote: false });

@@ -181,6 +181,39 @@ test('scenario 7: a pre-vote reply that arrives after winning changes nothing', 
   }
 });
 
+test('scenario 7: a late pre-vote is no vote: the terms are the same, the promise is not', () => {
+  const c = new TestCluster(5);
+  c.campaign(1);
+  for (const id of ['2', '3', '4', '5']) c.deliver(c.messages.find((m) => m.to === id)!);
+  const grants = c.drop((m) => m.to === '1');
+  for (const grant of grants.slice(0, 2)) c.deliver(grant);
+  assert.is(c.role(1), 'candidate');
+  for (const grant of grants.slice(2)) c.deliver(grant);
+  assert.is(c.role(1), 'candidate', 'two pre-votes of term 1 do not elect for term 1');
+});
+
+test('scenario 7: a pre-vote for another term is not counted', () => {
+  const c = new TestCluster(3);
+  c.campaign(1);
+  const reply = { type: 'request_vote_reply', from: '2', to: '1', pre: true, granted: true } as const;
+  c.step(1, { type: 'message', message: { ...reply, term: 9 } });
+  assert.is(c.role(1), 'pre_candidate');
+  c.step(1, { type: 'message', message: { ...reply, term: 1 } });
+  assert.is(c.role(1), 'candidate');
+});
+
+test('scenario 4: who could not win is refused a pre-vote, so no term rises for it', () => {
+  const c = new TestCluster(3);
+  c.elect(1);
+  c.propose(1, 'a');
+  c.settle([1, 2]);
+  c.tick(2, TEST_CONFIG.electionTicks);
+  c.drop();
+  c.campaign(3);
+  c.settle([2, 3]);
+  assert.is(c.node(3).raft.status().term, 1);
+});
+
 test('scenario 8: a leader that hears no majority steps down, and its proposals are unknown, not failed', () => {
   const c = new TestCluster(3);
   c.elect(1);

@@ -160,6 +160,61 @@ test('scenario 16: an acknowledgement from before a follower lost its log never 
   assert.is(match(), 0, 'the old acknowledgement is no news');
 });
 
+test('scenario 16: an acknowledgement of an earlier term, when this node led before, is no acknowledgement', () => {
+  const c = new TestCluster(3);
+  c.elect(1);
+  c.propose(1, 'a');
+  c.settle([1, 2]);
+  c.deliver(c.messages.find((m) => m.to === '3' && m.type === 'append')!);
+  const [late] = c.drop((m) => m.from === '3' && m.type === 'append_reply');
+  c.drop();
+  c.restart(1);
+  c.tick(2, TEST_CONFIG.electionTicks);
+  c.drop();
+  c.campaign(1);
+  c.settle([1, 2]);
+  assert.is(c.node(1).raft.status().term, 2);
+  c.step(1, input(late!));
+  assert.is(
+    c
+      .node(1)
+      .raft.status()
+      .peers.find((p) => p.id === '3')!.match,
+    0,
+  );
+});
+
+test('a refusal that was overtaken moves nothing', () => {
+  const c = new TestCluster(3);
+  c.elect(1);
+  c.propose(1, 'a');
+  c.settle();
+  const refusal = {
+    type: 'append_reply',
+    from: '3',
+    to: '1',
+    term: 1,
+    boot: 1,
+    ok: false,
+    hintIndex: 0,
+    hintTerm: 0,
+  } as const;
+  c.step(1, input({ ...refusal, index: 1 }));
+  const peer = () =>
+    c
+      .node(1)
+      .raft.status()
+      .peers.find((p) => p.id === '3')!;
+  assert.is(peer().state, 'replicate', 'it is known to match beyond that');
+  // A new follower is probed: the second of two equal refusals brings no second append.
+  c.addNode('4');
+  c.step(1, { type: 'change_membership', ref: 50, change: { op: 'add_learner', node: '4', info: {} } });
+  c.deliver(c.messages.find((m) => m.to === '4')!);
+  const [refused] = c.drop((m) => m.from === '4');
+  const appends = () => c.step(1, input(refused!)).sendNow.filter((m) => m.to === '4' && m.type === 'append').length;
+  assert.equal([appends(), appends()], [1, 0]);
+});
+
 test('scenario 18: many conflicting terms need few probes', () => {
   const c = new TestCluster(3);
   // Node 1: 60 entries, each of its own odd term. Node 2: 60 of even terms. They share the first.
@@ -198,6 +253,25 @@ test('scenario 18: many conflicting terms need few probes', () => {
     else d.deliver(message);
   }
   assert.equal(terms(d, 2), terms(d, 1));
+  assert.ok(refused <= 2, `${refused} refusals`);
+});
+
+test('scenario 18: a long foreign term on the follower is skipped at once, too', () => {
+  const c = new TestCluster(3);
+  const many = (term: number) => Array.from({ length: 500 }, (_, i) => entry(i + 2, term));
+  c.step(1, input(append({ from: '3', to: '1', term: 9, entries: [entry(1, 1), ...many(3), entry(502, 6)] })));
+  c.step(2, input(append({ from: '3', to: '2', term: 8, entries: [entry(1, 1), ...many(5)] })));
+  c.tick(2, TEST_CONFIG.electionTicks);
+  c.drop();
+  c.campaign(1);
+  let refused = 0;
+  while (c.messages.length > 0) {
+    const message = c.messages[0]!;
+    if (message.type === 'append_reply' && !message.ok) refused++;
+    if (message.to === '3') c.drop((m) => m === message);
+    else c.deliver(message);
+  }
+  assert.equal(terms(c, 2), terms(c, 1));
   assert.ok(refused <= 2, `${refused} refusals`);
 });
 

@@ -118,6 +118,9 @@ test('scenario 21: an install waits for the apply that is under way', () => {
   c.streamSnapshot(request);
   assert.ok(node.toApply.length > 0, 'the apply is held');
   assert.is(node.store.meta.index, 0, 'nothing was installed');
+  c.node(1).outputs = [];
+  c.run(6);
+  assert.equal(requests(c.node(1).outputs), [], 'and it is not sent again meanwhile');
   c.apply(3);
   assert.is(node.store.meta.index, request.snapshot.index);
   assert.is(node.raft.status().appliedIndex, request.snapshot.index);
@@ -211,6 +214,8 @@ test('scenario 23: a slow receiver holds up neither the log of the others nor ne
 test('a follower that does not answer is not sent a snapshot', () => {
   const c = laggard();
   c.run(30, [1, 2]);
+  c.step(1, { type: 'unreachable', node: '3' });
+  c.run(4, [1, 2]);
   assert.equal(requests(c.node(1).outputs), []);
 });
 
