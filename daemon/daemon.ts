@@ -12,32 +12,19 @@ import { loadIdentity, openDataDir } from './data-dir.ts';
 import { makeDataPlanePorts } from './data-plane-ports.ts';
 import { FileHasher } from './disk/hash.ts';
 import { HashPool } from './disk/hash-pool.ts';
-import type { DataPlane, DataPlanePorts, TransferLimits } from './download/types.ts';
+import { startDataPlane } from './download.ts';
 import { Outbox } from './outbox.ts';
 import { Session } from './session.ts';
 import { Shares } from './share.ts';
 import { OutboxStore } from './store/outbox-store.ts';
 import { SettingsStore } from './store/settings-store.ts';
 import { ShareStore } from './store/share-store.ts';
-import { openStore, type Sqlite } from './store/store.ts';
+import { openStore } from './store/store.ts';
 import { TrackerClient } from './tracker-client.ts';
 import { ClusterTrust } from './trackers/trust.ts';
 import { Uploads } from './upload.ts';
 
 export const VERSION: string = packageJson.version;
-
-export interface DataPlaneOptions {
-  readonly ports: DataPlanePorts;
-  /** Port 0: any free one. */
-  readonly listen: Address;
-  readonly limits: TransferLimits;
-  readonly db: Sqlite;
-  readonly log: Logger;
-  /** A worker died: a broken invariant of our own, the daemon must end. */
-  readonly onCrash: (error: Error) => void;
-}
-/** Listens, and takes up the downloads of earlier runs once `onSession` names their user. */
-export type StartDataPlane = (options: DataPlaneOptions) => Promise<{ dataPlane: DataPlane; address: Address }>;
 
 export interface RunningDaemon {
   readonly address: Address;
@@ -50,11 +37,7 @@ export interface RunningDaemon {
  * Starts a daemon; resolves when socket and port listen, whether trackers are there or not.
  * @throws MtError DATA_DIR_LOCKED, ADDRESS_IN_USE, INVALID_TRACKER_INFO, PATH_NOT_FOUND, PERMISSION …
  */
-export async function startDaemon(
-  args: DaemonArguments,
-  startDataPlane: StartDataPlane,
-  log: Logger,
-): Promise<RunningDaemon> {
+export async function startDaemon(args: DaemonArguments, log: Logger): Promise<RunningDaemon> {
   const startedAtMs = performance.now();
   const trackerInfo = readTrackerInfo(args.trackerInfoFile);
   const dataDir = openDataDir(args);

@@ -150,7 +150,7 @@ export class Outbox {
         return null;
       }
       if (!isUndelivered(error)) return { error };
-      this.#lastError = error;
+      this.#lastError = isMtError(error, 'OUTCOME_UNKNOWN', 'CLOSED', 'CANCELLED') ? null : error;
       // These say that no tracker took it in this attempt; an earlier one may have.
       if (isMtError(error, 'NO_QUORUM', 'TRACKER_UNREACHABLE') && !row.sent) {
         this.#parts.store.setSent(row.seq, false);

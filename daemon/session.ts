@@ -80,7 +80,7 @@ export class Session {
    * @throws MtError NOT_LOGGED_IN; or why the trackers do not know yet.
    */
   async logout(timeoutMs?: number): Promise<void> {
-    const { db, settings, outbox } = this.#parts;
+    const { db, settings, outbox, log } = this.#parts;
     const session = this.#current;
     if (!session) throw notLoggedIn();
     const row = db.transaction(() => {
@@ -88,6 +88,7 @@ export class Session {
       return outbox.add({ session: session.token, method: 'logout', userId: session.userId, file: null });
     })();
     this.#leave();
+    log.info({ user: session.userId }, 'logged out');
     try {
       await outbox.wait(row, { withdrawable: false, ...(timeoutMs === undefined ? {} : { timeoutMs }) });
     } catch (caught) {
@@ -106,7 +107,7 @@ export class Session {
   }
 
   async #logIn(userId: string, password: string, timeoutMs: number | undefined): Promise<void> {
-    const { client, settings, address } = this.#parts;
+    const { client, settings, address, log } = this.#parts;
     if (this.#current && this.#current.userId !== userId) {
       throw new MtError(
         'ALREADY_LOGGED_IN',
@@ -119,6 +120,7 @@ export class Session {
     const current = { userId, token: session };
     settings.set('session', current);
     this.#enter(current, epoch);
+    log.info({ user: userId }, 'logged in');
   }
 
   /** `epoch` null: the trackers are to be asked to take the session up again. */
@@ -192,7 +194,8 @@ export class Session {
     const { client, address, log } = this.#parts;
     while (!signal.aborted) {
       try {
-        const { epoch } = await client.command('resume', { address }, { signal });
+        const { epoch, user_id } = await client.command('resume', { address }, { signal });
+        log.info({ user: user_id }, 'online again');
         return epoch;
       } catch (error) {
         if (signal.aborted) return null;

@@ -2,7 +2,7 @@
 // moment, served only while its user is logged in and the file is the one that was hashed. Reads no content.
 import type { Logger } from 'pino';
 import type { ShareRow } from '../codec/control-api.ts';
-import { isMtError, MtError } from '../codec/errors.ts';
+import { isMtError, MtError, toMtError } from '../codec/errors.ts';
 import { compareFile, type FileIdentity } from './disk/file-identity.ts';
 import type { FileRef, ServableShare, SharePort } from './download/types.ts';
 import type { Delivery, Outbox, OutboxOwner } from './outbox.ts';
@@ -142,10 +142,16 @@ export class Shares implements SharePort, OutboxOwner {
       return this.#enqueue(session, 'stop_share', file);
     })();
     this.#forget(record);
-    await waitThough(
-      this.#parts.outbox.wait(row, { withdrawable: false, ...(timeoutMs === undefined ? {} : { timeoutMs }) }),
-      ['NO_SUCH_SHARE', 'NO_SUCH_FILE', 'NO_SUCH_GROUP', 'NOT_MEMBER'],
-    );
+    const wait = { withdrawable: false, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
+    await this.#parts.outbox.wait(row, wait).catch((caught: unknown) => {
+      if (isMtError(caught, 'NO_SUCH_SHARE', 'NO_SUCH_FILE', 'NO_SUCH_GROUP', 'NOT_MEMBER', 'NOT_LOGGED_IN')) return;
+      const error = toMtError(caught);
+      throw new MtError(
+        error.code,
+        `It is no longer shared from here, but the trackers do not know yet: ${error.message}`,
+        'The daemon tells them as soon as it can.',
+      );
+    });
   }
 
   giveUp(file: FileRef): void {
@@ -274,15 +280,6 @@ export class Shares implements SharePort, OutboxOwner {
   #requireSession(): StoredSession {
     if (!this.#session) throw notLoggedIn();
     return this.#session;
-  }
-}
-
-/** Waits; the listed codes mean that what was asked for is so already. */
-async function waitThough(waiting: Promise<unknown>, fine: readonly MtError['code'][]): Promise<void> {
-  try {
-    await waiting;
-  } catch (error) {
-    if (!isMtError(error, ...fine)) throw error;
   }
 }
 
