@@ -444,6 +444,10 @@ export class Download {
   }
 
   #then(work: () => Promise<void>): void {
-    this.#work = this.#work.then(work).catch((error: unknown) => this.#onError(toMtError(error)));
+    this.#work = this.#work.then(work).catch((caught: unknown) => {
+      const error = toMtError(caught);
+      if (error.code === 'INTEGRITY') this.fail(error);
+      else this.#onError(error);
+    });
   }
 }
