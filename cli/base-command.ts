@@ -114,15 +114,15 @@ export abstract class BaseCommand extends Command {
     return client.call(method, params, { signal: this.signal, timeoutMs: this.timeoutMs, ...options });
   }
 
-  /** The answer: `json` as one document with --json, else the lines of `text`. */
-  protected answer(json: object, text: string): void {
-    if (this.globals.json) process.stdout.write(`${JSON.stringify(json)}\n`);
-    else if (text !== '') process.stdout.write(`${text}\n`);
+  /** The answer: `json` as one document with --json, else the lines that `text` makes of it. */
+  protected answer(json: object, text: () => string): void {
+    const shown = this.globals.json ? JSON.stringify(json) : text();
+    if (shown !== '') process.stdout.write(`${shown}\n`);
   }
 
   /** That a command did what it says: the answer of those that have no other. Silent with --quiet. */
   protected done(json: object, sentence: string): void {
-    this.answer(json, this.globals.quiet ? '' : sentence);
+    this.answer(json, () => (this.globals.quiet ? '' : sentence));
   }
 
   /** A remark that is not part of the answer, on stderr. */

@@ -23,6 +23,6 @@ A new limit holds at once, for running transfers too. Sizes are powers of two: 2
       up: flags.up === undefined ? null : parseSize(flags.up),
       down: flags.down === undefined ? null : parseSize(flags.down),
     });
-    this.answer(limits, `up    ${formatLimit(limits.up)}\ndown  ${formatLimit(limits.down)}`);
+    this.answer(limits, () => `up    ${formatLimit(limits.up)}\ndown  ${formatLimit(limits.down)}`);
   }
 }

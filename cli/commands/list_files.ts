@@ -22,8 +22,7 @@ export default class ListFiles extends BaseCommand {
       String(file.seeders),
       file.sha1,
     ]);
-    this.answer(
-      { files },
+    this.answer({ files }, () =>
       table(
         [{ title: 'file' }, { title: 'size', align: 'right' }, { title: 'seeders', align: 'right' }, { title: 'sha1' }],
         rows,

@@ -1,5 +1,6 @@
 import { BaseCommand } from '../base-command.ts';
 import { READ_ERRORS } from '../error-sets.ts';
+import { table } from '../render/table.ts';
 
 export default class ListGroups extends BaseCommand {
   static override description =
@@ -11,21 +12,22 @@ export default class ListGroups extends BaseCommand {
     await this.parseLine(ListGroups);
     const { groups } = await this.ask('list_groups', {});
     if (groups.length === 0) this.note('There are no groups yet. Make one with: mt create_group <group_id>');
-    this.answer({ groups }, this.globals.json ? '' : await rendered(groups));
+    const columns = [
+      { title: 'group' },
+      { title: 'owner' },
+      { title: 'members', align: 'right' as const },
+      { title: 'you are' },
+    ];
+    this.answer({ groups }, () =>
+      table(
+        columns,
+        groups.map(({ group_id, owner, members, standing }) => [
+          group_id,
+          owner,
+          String(members),
+          standing === 'none' ? '-' : standing,
+        ]),
+      ),
+    );
   }
-}
-
-async function rendered(
-  groups: readonly { group_id: string; owner: string; members: number; standing: string }[],
-): Promise<string> {
-  const { table } = await import('../render/table.ts');
-  return table(
-    [{ title: 'group' }, { title: 'owner' }, { title: 'members', align: 'right' }, { title: 'you are' }],
-    groups.map((group) => [
-      group.group_id,
-      group.owner,
-      String(group.members),
-      group.standing === 'none' ? '-' : group.standing,
-    ]),
-  );
 }

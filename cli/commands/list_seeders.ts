@@ -20,8 +20,7 @@ export default class ListSeeders extends BaseCommand {
       String(seeder.pieces),
       seeder.complete ? 'complete' : 'in part',
     ]);
-    this.answer(
-      { seeders },
+    this.answer({ seeders }, () =>
       table([{ title: 'user' }, { title: 'pieces', align: 'right' }, { title: 'has it' }], rows),
     );
   }

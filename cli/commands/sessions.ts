@@ -1,5 +1,6 @@
 import { BaseCommand } from '../base-command.ts';
 import { READ_ERRORS } from '../error-sets.ts';
+import { table } from '../render/table.ts';
 import { formatTime } from '../render/units.ts';
 
 export default class Sessions extends BaseCommand {
@@ -11,7 +12,6 @@ export default class Sessions extends BaseCommand {
   override async run(): Promise<void> {
     await this.parseLine(Sessions);
     const { sessions } = await this.ask('list_sessions', {});
-    const { table } = await import('../render/table.ts');
     const rows = sessions.map((row) => [
       row.session,
       row.address ?? '-',
@@ -20,8 +20,7 @@ export default class Sessions extends BaseCommand {
       row.this_daemon ? 'this daemon' : '',
     ]);
     const titles = ['session', 'address', 'state', 'since', ''];
-    this.answer(
-      { sessions },
+    this.answer({ sessions }, () =>
       table(
         titles.map((title) => ({ title })),
         rows,

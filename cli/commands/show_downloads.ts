@@ -24,6 +24,6 @@ Rates and sizes count in powers of two: 1 MB is 1,048,576 bytes.`;
     }
     const { downloads } = await this.ask('show_downloads', {});
     if (downloads.length === 0) this.note('There are no downloads.');
-    this.answer({ downloads }, downloads.map(downloadLine).join('\n'));
+    this.answer({ downloads }, () => downloads.map(downloadLine).join('\n'));
   }
 }

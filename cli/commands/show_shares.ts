@@ -16,8 +16,7 @@ States: shared; pending (the trackers do not know yet); missing or changed (the 
     if (shares.length === 0) this.note('This daemon shares nothing.');
     const rows = shares.map((share) => [share.group_id, printable(share.file_name), share.state, share.path]);
     const titles = ['group', 'file', 'state', 'path'];
-    this.answer(
-      { shares },
+    this.answer({ shares }, () =>
       table(
         titles.map((title) => ({ title })),
         rows,

@@ -20,7 +20,7 @@ export default class Status extends BaseCommand {
     if (status.version !== VERSION) {
       this.warning(`this mt is ${VERSION}, the daemon ${status.version}. Restart mt-peerd to run one version of both.`);
     }
-    this.answer(status, facts(rows(status)));
+    this.answer(status, () => facts(rows(status)));
   }
 }
 

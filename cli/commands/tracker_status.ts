@@ -27,6 +27,6 @@ Works without a quorum and without a login.`;
       ...counts.map((title) => ({ title, align: 'right' as const })),
     ];
     if (status.leader === null) this.note('There is no leader: fewer than half of the trackers reach each other.');
-    this.answer(status, table(columns, rows));
+    this.answer(status, () => table(columns, rows));
   }
 }

@@ -10,6 +10,6 @@ export default class Whoami extends BaseCommand {
     await this.parseLine(Whoami);
     const { user_id } = await this.ask('whoami', {});
     if (user_id === null) this.note('Nobody is logged in here.');
-    this.answer({ user_id }, user_id ?? '');
+    this.answer({ user_id }, () => user_id ?? '');
   }
 }
