@@ -1,6 +1,7 @@
 // A simulated user: sends real commands, retries with the same request id wherever a leader may be, and writes down what it
 // saw. What it could not learn stays unknown for ever.
 import { encodeCommand, stampCommand } from '../../cluster/state/commands.ts';
+import { credentials } from '../../cluster/state/lookups.ts';
 import type { Command, Reply } from '../../cluster/state/types.ts';
 import type { GroupInput, GroupOutput } from './groups-model.ts';
 import type { Operation } from './linearizability.ts';
@@ -72,10 +73,18 @@ export class SimClient {
     this.#execute(input, (output) => done(output !== undefined));
   }
 
+  /** As a tracker does it: look the account up, then propose the login against what was seen. */
   #login(): void {
+    this.#query((node) => credentials(node.app.state, this.user)?.version, this.#world.now + GIVE_UP_MS, (version) => {
+      if (version === undefined) this.#login();
+      else this.#loginAgainst(version);
+    });
+  }
+
+  #loginAgainst(password_version: number): void {
     const session = hex(this.#number + 1, 32);
     const address = { host: '10.0.0.1', port: 1_000 + this.#number };
-    const payload = { user_id: this.user, password_version: 1, session, address, remote: '10.0.0.1' };
+    const payload = { user_id: this.user, password_version, session, address, remote: '10.0.0.1' };
     this.#untilDone('login', payload, () => {
       this.#session = session;
       this.#next();
@@ -117,7 +126,9 @@ export class SimClient {
       else this.tally.unknown += 1;
       done(output);
     };
-    if (input.op === 'look') this.#look(input.group, callAt + GIVE_UP_MS, finish);
+    const { group } = input;
+    const look = (node: SimNode) => node.app.look(this.#session!, this.#fingerprint, group);
+    if (input.op === 'look') this.#query(look, callAt + GIVE_UP_MS, finish);
     else this.#command(input, finish);
   }
 
@@ -154,21 +165,22 @@ export class SimClient {
     });
   }
 
-  #look(group: string, deadline: number, finish: (output: GroupOutput | undefined) => void): void {
+  /** A linearizable read on any node, asked again until the deadline. */
+  #query<T>(ask: (node: SimNode) => T | undefined, deadline: number, finish: (seen: T | undefined) => void): void {
     if (this.#world.now >= deadline) return finish(undefined);
     const node = this.#random.pick(this.#nodes);
     let over = false;
-    const settle = (output: GroupOutput | null) => {
+    const settle = (seen: T | undefined) => {
       if (over) return;
       over = true;
-      if (output !== null) finish(output);
-      else this.#world.after(this.#random.float() * 40, () => this.#look(group, deadline, finish));
+      if (seen !== undefined) finish(seen);
+      else this.#world.after(this.#random.float() * 40, () => this.#query(ask, deadline, finish));
     };
-    this.#world.after(ATTEMPT_MS, () => settle(null));
+    this.#world.after(ATTEMPT_MS, () => settle(undefined));
     this.#travel(() => {
-      if (!node.isUp) return this.#travel(() => settle(null));
+      if (!node.isUp) return this.#travel(() => settle(undefined));
       node.read((answer) => {
-        const seen = answer.ok ? node.app.look(this.#session!, this.#fingerprint, group) : null;
+        const seen = answer.ok ? ask(node) : undefined;
         this.#travel(() => settle(seen));
       });
     });

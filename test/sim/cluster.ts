@@ -1,6 +1,6 @@
 // A whole simulated cluster: nodes, network, clients, checkers, and what an operator or a real tracker would do around them
 // (restart what crashed, bring wiped members back through the log, grow and shrink).
-import type { Message } from '../../cluster/raft/messages.ts';
+import type { InstallSnapshot, Message } from '../../cluster/raft/messages.ts';
 import type { Membership, MembershipChange, NodeId, Output } from '../../cluster/raft/types.ts';
 import { SimClient } from './client.ts';
 import type { StoredSnapshot } from './disk.ts';
@@ -23,12 +23,13 @@ export class SimCluster {
   readonly #random: Prng;
   readonly #note: (text: string) => void;
   readonly #founding: StoredSnapshot;
+  readonly #sending: SimNode['sending'];
   /** Tracker numbers that the operator wants as members. */
   readonly #wanted = new Set<number>();
   /** Members whose disk lost something they may have promised, until they are whole again. */
   readonly #hurt = new Set<SimNode>();
   /** Faults no longer end by themselves: the healing phase has begun. */
-  #healing = false;
+  isHealing = false;
 
   constructor(world: World, random: Prng, size: number, note: (text: string) => void) {
     this.world = world;
@@ -37,6 +38,7 @@ export class SimCluster {
     this.network = new Network(world, random.fork(), (_from, to, message) => this.nodes[to - 1]!.receive(message));
     const numbers = Array.from({ length: size }, (_, i) => i + 1);
     const membership: Membership = { voters: numbers.map((n) => `${n}.0`), learners: [], info: {} };
+    this.#sending = { appendBytesMax: random.pick([100, 600, 2_048]), inflightMessagesMax: random.pick([1, 2, 8]) };
     this.#founding = { meta: { index: 0, term: 0, membership }, state: new Uint8Array(0) };
     for (const number of numbers) this.#addNode(number, this.#founding);
     this.invariants = new Invariants(this.nodes);
@@ -133,7 +135,7 @@ export class SimCluster {
 
   /** Ends every fault. A random minority of the members may stay down for good. */
   heal(): void {
-    this.#healing = true;
+    this.isHealing = true;
     this.network.healAll();
     this.network.weather = CALM;
     for (const client of this.clients) client.loss = 0;
@@ -170,6 +172,7 @@ export class SimCluster {
   #addNode(number: number, founding: StoredSnapshot): SimNode {
     const node = new SimNode(number, this.world, this.#random.fork(), this.#surroundings(), founding);
     node.snapshotEvery = this.#random.pick([25, 60, 200]);
+    node.sending = this.#sending;
     this.nodes.push(node);
     this.#wanted.add(number);
     return node;
@@ -181,12 +184,14 @@ export class SimCluster {
         const to = numberOf(message.to);
         if (this.nodes[to - 1]) this.network.send(from.number, to, message);
       },
-      sendSnapshot: (from: SimNode, to: NodeId, snapshot: StoredSnapshot) => this.#sendSnapshot(from, to, snapshot),
+      sendSnapshot: (from: SimNode, message: InstallSnapshot, snapshot: StoredSnapshot) =>
+        this.#sendSnapshot(from, message, snapshot),
       onStep: (node: SimNode, output: Output) => {
         if (output.roleChange) this.#noteRole(node, output);
         this.invariants.afterStep(node, output);
       },
-      onApplied: (node: SimNode, entry: Parameters<Invariants['afterApply']>[1]) => this.invariants.afterApply(node, entry),
+      onApplied: (node: SimNode, entry: Parameters<Invariants['afterApply']>[1]) =>
+        this.invariants.afterApply(node, entry),
       onNote: this.#note,
     };
   }
@@ -197,25 +202,24 @@ export class SimCluster {
   }
 
   /** A stream of chunks over a connection: whole or not at all. */
-  #sendSnapshot(from: SimNode, to: NodeId, snapshot: StoredSnapshot): void {
+  #sendSnapshot(from: SimNode, asked: InstallSnapshot, snapshot: StoredSnapshot): void {
+    const { to } = asked;
     const target = this.nodes[numberOf(to) - 1]!;
     const { raft } = from;
-    const term = raft!.status().term;
     const report = (ok: boolean) =>
       from.raft === raft && from.input({ type: 'snapshot_sent', to, index: snapshot.meta.index, ok });
     this.world.after(this.#random.int(5, 300), () => {
       const connected = from.raft === raft && target.isUp && target.id === to && !target.isPaused;
       const cut = this.network.isCut(from.number, target.number) || this.network.isCut(target.number, from.number);
       if (!connected || cut || this.#random.chance(this.network.weather.loss / 2)) return report(false);
-      const message = { type: 'install_snapshot', from: from.id, to, term, snapshot: snapshot.meta } as const;
-      target.receiveSnapshot(message, snapshot.state);
+      target.receiveSnapshot({ ...asked, snapshot: snapshot.meta }, snapshot.state);
       this.world.after(this.#random.int(1, 30), () => report(true));
     });
   }
 
   #startLater(node: SimNode, downMs: number): void {
     this.world.after(downMs, () => {
-      if (!node.isUp && !this.#healing) node.start();
+      if (!node.isUp && !this.isHealing) node.start();
     });
   }
 
@@ -256,7 +260,8 @@ export class SimCluster {
     if (!leader || this.#hurt.has(node)) return false;
     const { voters } = leader.raft!.status().membership;
     // While membership is in motion, or somebody is hurt already, one more loss could be one too many.
-    const settled = voters.length === this.#wanted.size && voters.every((id) => this.nodes[numberOf(id) - 1]!.id === id);
+    const settled =
+      voters.length === this.#wanted.size && voters.every((id) => this.nodes[numberOf(id) - 1]!.id === id);
     return settled && this.#hurt.size < Math.floor((voters.length - 1) / 2);
   }
 
@@ -279,7 +284,9 @@ export class SimCluster {
     const voters = leader?.raft!.status().membership.voters;
     const settled = voters && voters.length === members.length && members.every((node) => voters.includes(node.id));
     if (!settled || spare <= 0) return new Set();
-    return new Set(this.#random.shuffle(members.filter((node) => !this.#hurt.has(node))).slice(0, this.#random.int(0, spare)));
+    return new Set(
+      this.#random.shuffle(members.filter((node) => !this.#hurt.has(node))).slice(0, this.#random.int(0, spare)),
+    );
   }
 }
 

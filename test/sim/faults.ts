@@ -15,6 +15,18 @@ type Inject = (cluster: SimCluster, random: Prng) => string | null;
 const FAULTS = {
   crash: (cluster, random) => cluster.crash(random.pick(cluster.nodes), random.int(50, 3_000)),
   crash_leader: (cluster, random) => cluster.leader && cluster.crash(cluster.leader, random.int(50, 3_000)),
+  /** Every new leader dies soon: entries of many terms stay half replicated (figure 8). */
+  leader_storm: (cluster, random) => {
+    const until = cluster.world.now + random.int(1_000, 6_000);
+    const strike = () => {
+      if (cluster.world.now > until || cluster.isHealing) return;
+      const { leader } = cluster;
+      if (leader) cluster.crash(leader, random.int(20, 400));
+      cluster.world.after(random.int(20, 400), strike);
+    };
+    strike();
+    return 'leaders die one after another';
+  },
   crash_all: (cluster, random) => {
     for (const node of cluster.nodes) cluster.crash(node, random.int(50, 1_500));
     return 'all crash';
@@ -41,6 +53,35 @@ const FAULTS = {
       if (oneWay !== 'in') cluster.network.cut(victim.number, other.number);
     }
     return cluster.healLater(random.int(300, 5_000), `${victim.id} cut off (${oneWay})`);
+  },
+  /** The leader is alone, and its clock so slow that it takes long to notice. */
+  isolate_slow_leader: (cluster, random) => {
+    const { leader } = cluster;
+    if (!leader) return null;
+    leader.clockRate = 0.4;
+    for (const other of cluster.nodes) {
+      cluster.network.cut(other.number, leader.number);
+      cluster.network.cut(leader.number, other.number);
+    }
+    const durationMs = random.int(300, 1_500);
+    cluster.world.after(durationMs, () => {
+      leader.clockRate = 1;
+    });
+    return cluster.healLater(durationMs, `${leader.id} leads, slow and cut off`);
+  },
+  /** Several changes of membership at once, to a leader that reaches few. */
+  membership_burst: (cluster, random) => {
+    const { leader } = cluster;
+    if (!leader || cluster.nodes.length < 3) return null;
+    const others = random.shuffle(cluster.nodes.filter((node) => node !== leader));
+    for (const other of others.slice(1)) {
+      cluster.network.cut(other.number, leader.number);
+      cluster.network.cut(leader.number, other.number);
+    }
+    for (const victim of others.slice(1)) {
+      leader.request((ref) => ({ type: 'change_membership', ref, change: { op: 'remove', node: victim.id } }));
+    }
+    return cluster.healLater(random.int(500, 3_000), `${leader.id} is asked to remove all but ${others[0]!.id}`);
   },
   split: (cluster, random) => {
     if (cluster.nodes.length < 2) return null;
@@ -110,7 +151,7 @@ const KINDS = Object.keys(FAULTS) as FaultKind[];
 export function planFaults(random: Prng, durationMs: number): Fault[] {
   const faults: Fault[] = [];
   // A run favours some kinds, so that seeds differ in character.
-  const favoured = random.shuffle(KINDS).slice(0, random.int(3, KINDS.length));
+  const favoured = random.shuffle(KINDS).slice(0, random.int(2, KINDS.length));
   const meanGapMs = random.pick([700, 1_200, 2_000]);
   for (let at = 500; at < durationMs; at += 50 + random.exponential(meanGapMs)) {
     faults.push({ at, kind: random.pick(favoured), seed: random.uint32() });

@@ -41,9 +41,7 @@ function answer(group: Group | null, input: GroupInput): { readonly next: Group 
     case 'accept':
     case 'reject': {
       if (group.owner !== user) return same(isMember ? 'NOT_OWNER' : 'NOT_MEMBER');
-      if (!group.requests.includes(input.whom)) {
-        return same(group.members.includes(input.whom) && input.op === 'accept' ? 'ALREADY_MEMBER' : 'NO_SUCH_REQUEST');
-      }
+      if (!group.requests.includes(input.whom)) return same('NO_SUCH_REQUEST');
       const requests = group.requests.filter((u) => u !== input.whom);
       const members = input.op === 'accept' ? [...group.members, input.whom] : group.members;
       return { next: { ...group, members, requests }, output: 'ok' };

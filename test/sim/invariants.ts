@@ -45,13 +45,15 @@ export class Invariants {
 
   afterApply(node: SimNode, entry: Entry): void {
     const good = this.committed[entry.index - 1];
-    if (!good || !sameEntry(good, entry)) throw new Violation(`${node.id} applied ${entry.index}, which is not what was committed`);
+    if (!good || !sameEntry(good, entry))
+      throw new Violation(`${node.id} applied ${entry.index}, which is not what was committed`);
     // The hash costs; every entry's is not needed, since a difference stays.
     if (entry.index % 16 !== 0) return;
     const hash = node.app.hash();
     const first = this.#hashes.get(entry.index);
     if (first === undefined) this.#hashes.set(entry.index, hash);
-    else if (first !== hash) throw new Violation(`state-machine safety: ${node.id} has another state at ${entry.index}`);
+    else if (first !== hash)
+      throw new Violation(`state-machine safety: ${node.id} has another state at ${entry.index}`);
   }
 
   /** Log matching, over all pairs of durable logs. Dear, so called now and then. */
@@ -70,7 +72,8 @@ export class Invariants {
       const twin = other.get(entry.index);
       if (!twin) continue;
       if (twin.term === entry.term) agreed = true;
-      if (agreed && !sameEntry(entry, twin)) throw new Violation(`log matching: ${a.id} and ${b.id} differ at ${entry.index}`);
+      if (agreed && !sameEntry(entry, twin))
+        throw new Violation(`log matching: ${a.id} and ${b.id} differ at ${entry.index}`);
     }
   }
 
@@ -109,10 +112,13 @@ export class Invariants {
         const good = this.committed[entry.index - 1];
         if (good) {
           if (!sameEntry(good, entry)) {
-            throw new Violation(`committed entry ${entry.index} changed: term ${good.term}, now ${entry.term} at ${node.id}`);
+            throw new Violation(
+              `committed entry ${entry.index} changed: term ${good.term}, now ${entry.term} at ${node.id}`,
+            );
           }
         } else {
-          if (entry.index !== this.committed.length + 1) throw new Violation(`${node.id} commits ${entry.index} with a gap`);
+          if (entry.index !== this.committed.length + 1)
+            throw new Violation(`${node.id} commits ${entry.index} with a gap`);
           this.#onQuorum(node, entry);
           this.committed.push(entry);
         }

@@ -53,8 +53,10 @@ const BAD: [string, string[]][] = [
   ['an unknown write that comes back', ['W1 0-?', 'W2 5-6', 'R1 7-8', 'R2 9-10', 'R1 11-12']],
   ['only one key is wrong', ['W1 0-1', 'R1 2-3', 'b:W5 0-1', 'b:R0 2-3']],
 ];
-for (const [name, lines] of GOOD) test(`good: ${name}`, () => assert.ok(checkLinearizable(history(...lines), register).ok));
-for (const [name, lines] of BAD) test(`bad: ${name}`, () => assert.not(checkLinearizable(history(...lines), register).ok));
+for (const [name, lines] of GOOD)
+  test(`good: ${name}`, () => assert.ok(checkLinearizable(history(...lines), register).ok));
+for (const [name, lines] of BAD)
+  test(`bad: ${name}`, () => assert.not(checkLinearizable(history(...lines), register).ok));
 
 test('histories made from a real register pass, and fail once a read is falsified', () => {
   for (let seed = 1; seed <= 200; seed++) {

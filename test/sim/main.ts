@@ -94,7 +94,10 @@ async function runMany({ start, count, stopAtFirst, secondsMax, threads }: Many)
 
 function runBatch(seeds: readonly number[], onResult: (result: RunResult) => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL(import.meta.url), { workerData: { seeds } satisfies Work, argv: process.argv.slice(2) });
+    const worker = new Worker(new URL(import.meta.url), {
+      workerData: { seeds } satisfies Work,
+      argv: process.argv.slice(2),
+    });
     worker.on('message', onResult);
     worker.on('error', reject);
     worker.on('exit', () => resolve());
@@ -109,7 +112,12 @@ function summarise(results: readonly RunResult[], failures: readonly RunResult[]
       `${results.length} seeds in ${seconds.toFixed(1)} s: ${(results.length / seconds).toFixed(1)} seeds/s, ${(sum((r) => r.virtualMs) / 3_600_000).toFixed(1)} virtual hours`,
       `${sum((r) => r.faults)} faults, ${sum((r) => r.commands)} client commands checked (${sum((r) => r.unknown)} of unknown fate), ${sum((r) => r.entries)} entries, ${sum((r) => r.checks)} invariant checks`,
       `median per seed: ${(median((r) => r.virtualMs) / 1000).toFixed(0)} virtual s, ${median((r) => r.commands)} commands, ${median((r) => r.faults)} faults; healed in ${median((r) => r.convergeMs).toFixed(0)} virtual ms`,
-      failures.length === 0 ? 'no violation' : `${failures.length} FAILED: ${failures.map((r) => r.seed).slice(0, 20).join(' ')}`,
+      failures.length === 0
+        ? 'no violation'
+        : `${failures.length} FAILED: ${failures
+            .map((r) => r.seed)
+            .slice(0, 20)
+            .join(' ')}`,
     ].join('\n'),
   );
 }

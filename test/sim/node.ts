@@ -2,7 +2,7 @@
 // disk and network. Also what a real tracker does beside consensus: snapshots, compaction, taking back a wiped neighbour.
 import { createRaft } from '../../cluster/raft/core.ts';
 import { decodeMembership } from '../../cluster/raft/membership.ts';
-import type { Message } from '../../cluster/raft/messages.ts';
+import type { InstallSnapshot, Message } from '../../cluster/raft/messages.ts';
 import type { Entry, Index, Input, Membership, NodeId, Output, Raft, Write } from '../../cluster/raft/types.ts';
 import type { Reply } from '../../cluster/state/types.ts';
 import { App } from './app.ts';
@@ -20,7 +20,8 @@ export type Answer = { readonly ok: true; readonly reply: Reply | null } | { rea
 /** What the cluster around a node hears of it. */
 export interface Surroundings {
   send(from: SimNode, message: Message): void;
-  sendSnapshot(from: SimNode, to: NodeId, snapshot: StoredSnapshot): void;
+  /** The newest snapshot shall reach `message.to`, followed by the message. */
+  sendSnapshot(from: SimNode, message: InstallSnapshot, snapshot: StoredSnapshot): void;
   /** After every step: for the checkers. */
   onStep(node: SimNode, output: Output): void;
   onApplied(node: SimNode, entry: Entry, reply: Reply | null): void;
@@ -35,6 +36,8 @@ export class SimNode {
   disk: SimDisk;
   /** Ticks run faster or slower by this factor: clocks differ. */
   clockRate = 1;
+  /** How much a leader sends at once: differs between seeds, because small messages show other bugs than large ones. */
+  sending = { appendBytesMax: 2_048, inflightMessagesMax: 8 };
   /** Applied entries between two snapshots. */
   snapshotEvery = 60;
   appliedIndex: Index = 0;
@@ -100,8 +103,8 @@ export class SimNode {
         roundTripTicks: 2,
         diskStallTicks: 40,
         entryBytesMax: 4_096,
-        appendBytesMax: 2_048,
-        inflightMessagesMax: 8,
+        appendBytesMax: this.sending.appendBytesMax,
+        inflightMessagesMax: this.sending.inflightMessagesMax,
         inflightBytesMax: 8_192,
         uncommittedBytesMax: 16_384,
         cacheBytesMax: 4_096,
@@ -157,7 +160,7 @@ export class SimNode {
   }
 
   /** All bytes of a snapshot have come, with the leader's word for them. */
-  receiveSnapshot(message: Message & { type: 'install_snapshot' }, state: Uint8Array): void {
+  receiveSnapshot(message: InstallSnapshot, state: Uint8Array): void {
     if (message.to !== this.id) return;
     this.#incoming.set(message.snapshot.index, state);
     this.input({ type: 'message', message });
@@ -238,7 +241,7 @@ export class SimNode {
       this.#barriers.push({ writeId: this.#lastWriteId, messages: output.sendAfterDurable });
       this.#release();
     }
-    for (const { to } of output.snapshotsToSend) this.#around.sendSnapshot(this, to, this.disk.snapshot);
+    for (const message of output.snapshotsToSend) this.#around.sendSnapshot(this, message, this.disk.snapshot);
     for (const { ref, index, term } of output.accepted) this.#accepted.set(index, { ref, term });
     for (const { ref, reason } of output.refused) this.#settle(ref, { ok: false, why: `refused: ${reason}` });
     for (const ref of output.unknown) this.#settle(ref, { ok: false, why: 'unknown' });
@@ -292,7 +295,8 @@ export class SimNode {
   }
 
   #apply(entry: Entry): void {
-    if (entry.index !== this.appliedIndex + 1) throw new Error(`${this.id} applies ${entry.index} after ${this.appliedIndex}`);
+    if (entry.index !== this.appliedIndex + 1)
+      throw new Error(`${this.id} applies ${entry.index} after ${this.appliedIndex}`);
     const reply = this.app.apply(entry);
     this.appliedIndex = entry.index;
     this.#appliedTerm = entry.term;

@@ -53,7 +53,8 @@ export function runSeed(seed: number, keep?: ReadonlySet<number>): RunResult {
     violation = error instanceof Violation ? error.message : String((error as Error).stack ?? error);
     note(`VIOLATION ${violation}`);
   }
-  const sum = (of: 'acknowledged' | 'unknown') => cluster.clients.reduce((total, client) => total + client.tally[of], 0);
+  const sum = (of: 'acknowledged' | 'unknown') =>
+    cluster.clients.reduce((total, client) => total + client.tally[of], 0);
   return {
     seed,
     violation,
