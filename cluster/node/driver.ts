@@ -91,12 +91,24 @@ export class Driver {
 
   start(): void {
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+    const { voters } = this.#appliedMembership;
+    if (voters.length === 1 && voters[0] === this.#raft.status().id) this.campaign(); // nobody to wait for
     this.wake();
+  }
+
+  /** As if the election timeout had passed. */
+  campaign(): void {
+    this.input({ type: 'campaign' });
   }
 
   stop(): void {
     this.#stopped = true;
     clearInterval(this.#ticker);
+  }
+
+  /** The commit index goes to disk with the next write anyway; this is for times without one. */
+  noteCommit(): void {
+    if (!this.#diskFull) this.#store.noteCommit(this.#commit);
   }
 
   /** An input for this turn's step. */

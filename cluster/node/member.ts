@@ -22,6 +22,8 @@ import { SnapshotMaker } from './snapshot-maker.ts';
 import { SnapshotReceiver, SnapshotSender } from './snapshot-transfer.ts';
 import type { ClusterKey } from './tls.ts';
 
+/** A planned stop waits this long for another leader, and for answers under way. */
+const HAND_OVER_MS = 500;
 /** A report that takes longer than the next one is due is of no use. */
 const REPORT_MS = LEASE_REPORT_MS;
 
@@ -32,6 +34,8 @@ export interface MemberOptions {
   readonly links: Links;
   readonly key: ClusterKey;
   readonly log: Logger;
+  /** This tracker has just founded the cluster as the first of it. */
+  readonly isFirst: boolean;
   readonly onFatal: (error: unknown) => void;
   readonly onMembership: (membership: Membership) => void;
 }
@@ -47,10 +51,12 @@ export class Member {
   readonly #reconciler: Reconciler;
   #timer: NodeJS.Timeout | undefined;
   #expiring = false;
+  #eager: boolean;
 
   constructor(options: MemberOptions) {
     const { store, state, links, log, key, number, onFatal } = options;
     this.#options = options;
+    this.#eager = options.isFirst;
     this.engine = new RaftEngine({
       store,
       state,
@@ -94,13 +100,27 @@ export class Member {
 
   async stop(): Promise<void> {
     clearInterval(this.#timer);
+    await this.engine.handOver(HAND_OVER_MS);
     this.#maker.abandon();
+    this.engine.driver.noteCommit();
     this.engine.stop();
   }
 
   onLinkUp(): void {
     this.engine.onLinkUp();
     void this.#reconciler.look();
+    this.#campaignWhenConnected();
+  }
+
+  /** A cluster has just formed and nobody leads: its first tracker need not wait out an election timeout. */
+  #campaignWhenConnected(): void {
+    if (!this.#eager || this.engine.status().term > 0) return;
+    const { voters } = this.engine.membership;
+    const { links } = this.#options;
+    const up = voters.filter((node) => node === this.engine.id || links.byNode(node)?.hello?.cluster_id);
+    if (up.length < voters.length) return;
+    this.#eager = false;
+    this.engine.driver.campaign();
   }
 
   #onRoleChange({ role }: RoleChange): void {
@@ -109,6 +129,7 @@ export class Member {
 
   #everySecond(): void {
     this.#reportLeases();
+    this.engine.driver.noteCommit();
     if (this.engine.isLeader) void this.#expireLeases();
     else this.leases.prune(performance.now());
     void this.#reconciler.look();

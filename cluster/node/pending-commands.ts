@@ -46,6 +46,11 @@ export class PendingCommands {
   /** Outcomes for other trackers, sent once a turn. */
   #answers = new Map<AcceptedLink, Outcome[]>();
 
+  /** Commands of anyone that have no answer yet. */
+  get size(): number {
+    return this.#byRef.size;
+  }
+
   get hasWaiting(): boolean {
     return this.#waiting.length > 0;
   }

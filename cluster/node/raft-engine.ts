@@ -1,6 +1,7 @@
 // The embedded engine: our Raft behind the Engine interface. Joins driver, pending commands, read barriers and links; a follower
 // passes commands to the leader, which stamps their time. Knows no method of the rpc-server.
 import { hash, randomInt } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import {
   encodeOutcomes,
@@ -34,6 +35,8 @@ import { PendingCommands, sizeOf } from './pending-commands.ts';
 import { ReadBarriers } from './read-barriers.ts';
 import { FORWARD_BYTES_MAX, RAFT_SETTINGS, SWEEP_TICKS } from './settings.ts';
 
+const DRAIN_LOOK_MS = 5;
+
 export interface RaftEngineOptions {
   readonly store: Store;
   /** Restored from the newest snapshot. */
@@ -49,7 +52,8 @@ export interface RaftEngineOptions {
 
 export class RaftEngine implements Engine, DriverHost {
   readonly driver: Driver;
-  readonly #id: NodeId;
+  /** This incarnation of this tracker, as the consensus core knows it. */
+  readonly id: NodeId;
   readonly #options: RaftEngineOptions;
   readonly #commands = new PendingCommands();
   readonly #reads = new ReadBarriers();
@@ -65,12 +69,14 @@ export class RaftEngine implements Engine, DriverHost {
   #leader: NodeId | null = null;
   #membership: Membership;
   #ticks = 0;
+  /** Told when a leadership transfer has ended, either way. */
+  #transferred: (() => void) | null = null;
 
   constructor(options: RaftEngineOptions) {
     const { store, state } = options;
     this.#options = options;
-    this.#id = store.identity.incarnation;
-    const config = { ...RAFT_SETTINGS, id: this.#id, boot: store.identity.boot, seed: randomInt(2 ** 32) };
+    this.id = store.identity.incarnation;
+    const config = { ...RAFT_SETTINGS, id: this.id, boot: store.identity.boot, seed: randomInt(2 ** 32) };
     this.driver = new Driver(store, state, config, this);
     this.#membership = this.driver.status().membership;
   }
@@ -140,6 +146,22 @@ export class RaftEngine implements Engine, DriverHost {
       this.#requests.set(ref, resolve);
       this.driver.input(make(ref));
     });
+  }
+
+  /**
+   * Before a planned stop: another voter leads, and what waits for an answer here gets it. Takes no longer than `maxMs`.
+   */
+  async handOver(maxMs: number): Promise<void> {
+    const deadlineMs = performance.now() + maxMs;
+    if (this.isLeader && this.#membership.voters.length > 1) {
+      await new Promise<void>((resolve) => {
+        const ref = this.#commands.nextRef();
+        this.#transferred = resolve;
+        setTimeout(resolve, maxMs);
+        this.driver.input({ type: 'transfer_leadership', ref, to: null });
+      });
+    }
+    while (this.#commands.size > 0 && performance.now() < deadlineMs) await sleep(DRAIN_LOOK_MS);
   }
 
   // What links bring.
@@ -231,6 +253,7 @@ export class RaftEngine implements Engine, DriverHost {
       this.#membership = output.membership;
       this.#options.onMembership(output.membership);
     }
+    if (output.transfer) this.#transferred?.();
     for (const message of output.snapshotsToSend) this.#options.onSnapshotToSend(message);
   }
 
@@ -309,8 +332,8 @@ export class RaftEngine implements Engine, DriverHost {
 
   #shownRole(role: Role): EngineStatus['role'] {
     const { voters, learners } = this.#membership;
-    if (learners.includes(this.#id)) return 'learner';
-    if (!voters.includes(this.#id)) return voters.length === 0 ? 'learner' : 'removed';
+    if (learners.includes(this.id)) return 'learner';
+    if (!voters.includes(this.id)) return voters.length === 0 ? 'learner' : 'removed';
     return role === 'pre_candidate' ? 'candidate' : role;
   }
 }

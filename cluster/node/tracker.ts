@@ -112,7 +112,7 @@ export class Tracker {
       else this.#daemons.accept(socket, role.fingerprint);
     });
     if (this.#store.identity.cluster_id !== null) {
-      this.#startMember();
+      this.#startMember(false);
       return;
     }
     this.#links.setPeers(peersOf(addresses, number));
@@ -131,13 +131,13 @@ export class Tracker {
     this.#formation?.stop();
     this.#formation = null;
     this.#store.joinCluster(clusterId, founders);
-    this.#startMember();
+    this.#startMember(founders !== null && this.#config.number === 1);
     this.#config.log.info({ cluster: clusterId }, founders ? 'the cluster has formed' : 'taken in as a learner');
     // Others must hear of it; those who asked get their answer first.
     setTimeout(() => this.#links.redial(), 50);
   }
 
-  #startMember(): void {
+  #startMember(isFirst: boolean): void {
     const { number, addresses, key, log, onFatal } = this.#config;
     this.#member = new Member({
       number,
@@ -146,6 +146,7 @@ export class Tracker {
       links: this.#links,
       key,
       log,
+      isFirst,
       onFatal,
       onMembership: (membership) => this.#links.setPeers(this.#peersIn(membership, addresses, number)),
     });

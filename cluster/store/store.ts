@@ -102,6 +102,11 @@ export class Store {
     }
   }
 
+  /** So that a restart, and whoever reads this file, knows how far the log is decided although nothing more was written. */
+  noteCommit(commit: Index): void {
+    if (commit > this.#hardState.commit) this.#writeHardState(this.#hardState, commit);
+  }
+
   /** Own snapshot taken: keep `entriesKept` entries before it for followers that are a little behind. */
   completeSnapshot(snapshot: Snapshot, entriesKept: number): void {
     this.#db.transaction(() => {
