@@ -1,0 +1,87 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Limiter } from '../../daemon/limiter.ts';
+
+const KiB = 1024;
+const test = suite('limiter');
+
+/** Takes `size` again and again for `key` until `stop()`; counts what was granted. */
+function consume(limiter: Limiter, size: number, key: string): { bytes: number; stop: () => void } {
+  const consumer = {
+    bytes: 0,
+    isOver: false,
+    stop: () => {
+      consumer.isOver = true;
+    },
+  };
+  const next = (): void => {
+    while (!consumer.isOver) {
+      consumer.bytes += size;
+      if (!limiter.take(size, key, next)) return;
+    }
+  };
+  if (limiter.take(size, key, next)) next();
+  return consumer;
+}
+
+const elapse = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+test('without a limit everything is granted at once', () => {
+  const limiter = new Limiter();
+  for (let i = 0; i < 1_000; i++) assert.ok(limiter.take(1e9, 'a', () => {}));
+  assert.ok(limiter.spend(1e12, 'a', () => {}));
+  assert.is(limiter.releaseSize(256 * KiB), 256 * KiB);
+});
+
+test('the average holds within 3 % whatever the timers do', async () => {
+  const limiter = new Limiter(20 * 1024 * KiB);
+  const beganMs = performance.now();
+  const consumer = consume(limiter, 256 * KiB, 'a');
+  await elapse(1_500);
+  const seconds = (performance.now() - beganMs) / 1000;
+  consumer.stop();
+  limiter.close();
+  // The last grant is paid for later.
+  const rate = (consumer.bytes - 256 * KiB) / seconds;
+  assert.ok(Math.abs(rate / (20 * 1024 * KiB) - 1) < 0.03, `${rate} bytes a second`);
+});
+
+test('users take turns, however much each of them asks for', async () => {
+  const limiter = new Limiter(4 * 1024 * KiB);
+  const many = Array.from({ length: 5 }, () => consume(limiter, 16 * KiB, 'greedy'));
+  const one = consume(limiter, 16 * KiB, 'modest');
+  await elapse(500);
+  const greedy = many.reduce((sum, { bytes }) => sum + bytes, 0);
+  for (const consumer of [...many, one]) consumer.stop();
+  limiter.close();
+  const share = one.bytes / (greedy + one.bytes);
+  assert.ok(share > 0.4 && share < 0.6, `the modest one got ${share}`);
+});
+
+test('a new rate holds for those who wait already', async () => {
+  const limiter = new Limiter(1);
+  limiter.take(10 * KiB, 'a', () => {});
+  limiter.spend(10 * KiB, 'a', () => {});
+  const granted = new Promise<void>((resolve) => {
+    assert.not.ok(limiter.take(KiB, 'a', resolve));
+  });
+  limiter.setRate(0);
+  await granted;
+});
+
+test('what came already is paid for before more is read', async () => {
+  const limiter = new Limiter(1024 * KiB);
+  const beganMs = performance.now();
+  await new Promise<void>((resolve) => {
+    assert.not.ok(limiter.spend(200 * KiB, 'a', resolve));
+  });
+  assert.ok(performance.now() - beganMs >= 150, `${performance.now() - beganMs} ms`);
+});
+
+test('a limited sender releases little at a time', () => {
+  assert.is(new Limiter(100 * KiB).releaseSize(256 * KiB), 16 * KiB);
+  assert.is(new Limiter(2_000 * KiB).releaseSize(256 * KiB), 100 * KiB);
+  assert.is(new Limiter(1e9).releaseSize(256 * KiB), 256 * KiB);
+});
+
+test.run();
