@@ -92,7 +92,11 @@ export function parseSize(name: string, text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?(?:\/s)?$/i.exec(text);
   const bytes = match ? Math.round(Number(match[1]) * 1024 ** UNITS.indexOf(match[2]!.toUpperCase())) : Number.NaN;
   if (Number.isSafeInteger(bytes)) return bytes;
-  throw new MtError('INVALID_ARGUMENT', `${name} takes a size such as 20M or 512K`, 'Units are K, M, G and T (×1024).');
+  throw new MtError(
+    'INVALID_ARGUMENT',
+    `${name} takes a size such as 20M or 512K, not "${printable(text)}"`,
+    'Units are K, M, G and T (×1024).',
+  );
 }
 
 function parse(argv: readonly string[]) {

@@ -198,6 +198,12 @@ export class TrackerClient {
     if (members.length > 0) this.#options.settings.set('members', [...members]);
   }
 
+  /** The cluster's members as far as this daemon knows: as a tracker told last, else as the tracker info file began. */
+  members(): readonly { number: number; address: Address }[] {
+    const told = this.#options.settings.get('members');
+    return told ?? this.#options.addresses.map((address, index) => ({ number: index + 1, address }));
+  }
+
   /** A new exactly-once client, for a caller that keeps its own numbers. */
   async registerClient(settings: CallSettings): Promise<string> {
     const { client_id } = await this.#read('register_client', {}, this.#begin('register_client', settings));

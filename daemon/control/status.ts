@@ -1,11 +1,16 @@
 // Control methods that say how things are: of this daemon, its tracker link, the cluster.
 import type { ControlApi } from '../../codec/control-api.ts';
+import { isMtError } from '../../codec/errors.ts';
 import { formatAddress } from '../../codec/ids.ts';
 import type { Handlers } from '../../codec/rpc.ts';
-import { type ControlContext, waitOf } from './context.ts';
+import type { TrackerStatus } from '../../codec/tracker-rpc.ts';
+import { COMMAND_MS_DEFAULT } from '../tracker-client.ts';
+import type { ControlContext } from './context.ts';
 
 /** `status` is about this daemon: it does not wait for trackers that are slow to say who leads. */
 const LEADER_MS_MAX = 500;
+/** A living tracker answers in milliseconds, also without a quorum. */
+const TRACKERS_MS_MAX = 3_000;
 
 export function statusHandlers(context: ControlContext): Pick<Handlers<ControlApi>, 'status' | 'tracker_status'> {
   const { client, session, shares, outbox, dataPlane, about } = context;
@@ -37,8 +42,27 @@ export function statusHandlers(context: ControlContext): Pick<Handlers<ControlAp
         download_rate: rates.download,
       };
     },
-    tracker_status: (params, { signal }) => client.read('tracker_status', {}, waitOf(params, signal)),
+    tracker_status: async ({ timeout_ms = COMMAND_MS_DEFAULT }, { signal }) => {
+      const timeoutMs = Math.min(timeout_ms, TRACKERS_MS_MAX);
+      return client.read('tracker_status', {}, { timeoutMs, signal }).catch((error: unknown) => {
+        if (isMtError(error, 'TRACKER_UNREACHABLE', 'NO_QUORUM')) return allUnreachable(client);
+        throw error;
+      });
+    },
   };
+}
+
+/** Nobody is there to ask, and that is the answer. */
+function allUnreachable(client: ControlContext['client']): TrackerStatus {
+  const nothing = { term: null, last_index: null, commit_index: null, applied_index: null, lag: null };
+  const trackers = client.members().map(({ number, address }) => ({
+    number,
+    address: formatAddress(address),
+    role: 'unreachable' as const,
+    ...nothing,
+    reachable: false,
+  }));
+  return { trackers, leader: null };
 }
 
 async function leaderOf({ client }: ControlContext, signal: AbortSignal): Promise<number | null> {
