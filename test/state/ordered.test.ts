@@ -68,6 +68,20 @@ test('behaves like a sorted array', () => {
   );
 });
 
+test('a last block that is emptied goes', () => {
+  const list = listOf();
+  const key = (i: number) => String(i).padStart(4, '0');
+  // In order, so that the last block begins with one item, whatever the size of a full one.
+  for (let i = 0; i < 1500; i++) {
+    list.insert(key(i), { key: key(i) });
+    list.delete(key(i));
+    assert.is(list.size, i);
+    assert.not(list.has(key(i)));
+    list.insert(key(i), { key: key(i) });
+    assert.is(list.get(key(i))?.key, key(i));
+  }
+});
+
 test('empty lists share nothing', () => {
   const one = listOf();
   const other = listOf();

@@ -100,6 +100,15 @@ test('every flipped byte, lost, repeated or swapped chunk is noticed', () => {
   }
 });
 
+test('a state whose hash has drifted from its content is not taken over', () => {
+  const { state } = busy(3);
+  state.hash.a ^= 1;
+  assert.throws(
+    () => restoreFrom(snapshotOf(state)),
+    (error: Error) => isMtError(error, 'INTEGRITY'),
+  );
+});
+
 test('a snapshot of a newer program halts instead of being taken for damage', () => {
   const head = (format: number, version: number) => encodeCbor(['head', format, 5, 0, version, 1, 1, 0, 0, 0]);
   assert.throws(
