@@ -45,6 +45,8 @@ export class FrameReader {
   #overflow: Buffer[] = [];
   /** What `buffer()` gave out last. */
   #given: Buffer = this.#head;
+  /** It was given while a place was awaited: what comes in it is copied on, also when the place was found meanwhile. */
+  #isGivenAside = false;
   #nowhere: Buffer | null = null;
   #onReleased: (() => void) | null = null;
   #isOver = false;
@@ -66,6 +68,7 @@ export class FrameReader {
   /** Where the socket's next bytes shall go. */
   buffer(): Buffer {
     this.#given = this.#next();
+    this.#isGivenAside = this.#isWaiting;
     return this.#given;
   }
 
@@ -93,6 +96,10 @@ export class FrameReader {
     if (this.#isOver) return 0;
     if (this.#isWaiting) {
       this.#overflow.push(this.#given.subarray(0, count));
+      return count;
+    }
+    if (this.#isGivenAside) {
+      this.feed(this.#given.subarray(0, count));
       return count;
     }
     if (this.#block) {
