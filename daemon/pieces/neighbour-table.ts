@@ -34,7 +34,9 @@ export class NeighbourTable {
   readonly neighbours = new Map<NeighbourId, Neighbour>();
   /** My verified pieces. */
   readonly mine: Bitfield;
-  /** Pieces of mine that some receiver neither has nor is getting. */
+  /** Those of them that I can read: all, unless the disk fails or somebody changed the file. */
+  readonly servable: Bitfield;
+  /** Servable pieces that some receiver neither has nor is getting. */
   readonly offerable: RarityIndex;
   /** Pieces that I lack and have asked of nobody. */
   readonly needed: RarityIndex;
@@ -49,6 +51,7 @@ export class NeighbourTable {
 
   constructor(mine: Bitfield) {
     this.mine = mine;
+    this.servable = Bitfield.fromBytes(mine.toBytes(), mine.size)!;
     this.rarity = new Uint16Array(mine.size);
     this.covered = new Uint16Array(mine.size);
     this.offerable = new RarityIndex(mine.size);
@@ -128,6 +131,7 @@ export class NeighbourTable {
   /** My piece was verified: it may be offered and is needed no more. */
   addMine(piece: number): void {
     this.mine.set(piece);
+    this.servable.set(piece);
     this.needed.remove(piece);
     for (const neighbour of this.neighbours.values()) {
       if (!neighbour.have.has(piece)) continue;
@@ -138,9 +142,9 @@ export class NeighbourTable {
     this.refresh(piece);
   }
 
-  /** My piece turned out to be unreadable: it is neither served nor fetched again here. */
-  withdrawMine(piece: number): void {
-    this.mine.clear(piece);
+  /** The piece cannot be read: it is not served any more (and not fetched again either). */
+  setUnservable(piece: number): void {
+    this.servable.clear(piece);
     this.offerable.remove(piece);
   }
 
@@ -165,7 +169,7 @@ export class NeighbourTable {
   }
 
   private refresh(piece: number): void {
-    const lacked = this.mine.has(piece) && this.covered[piece]! < this.receiverCount;
+    const lacked = this.servable.has(piece) && this.covered[piece]! < this.receiverCount;
     if (lacked) this.offerable.put(piece, this.rarity[piece]!);
     else this.offerable.remove(piece);
   }
@@ -173,7 +177,7 @@ export class NeighbourTable {
   private countReceiver(neighbour: Neighbour, change: 1 | -1): void {
     this.receiverCount += change;
     for (const piece of neighbour.known.pieces()) this.covered[piece]! += change;
-    for (const piece of this.mine.pieces()) this.refresh(piece);
+    for (const piece of this.servable.pieces()) this.refresh(piece);
   }
 
   private countSource(neighbour: Neighbour, change: () => void): void {

@@ -34,7 +34,7 @@ export function pickOffer<C extends Candidate>(core: Core, eligible: readonly C[
   if (table.receiverCount === 1) {
     // Nobody to share with: in order, which suits disks and the running whole-file hash.
     const receiver = eligible[0]!;
-    const piece = first(table.mine.without(receiver.neighbour.known));
+    const piece = first(table.servable.without(receiver.neighbour.known));
     return piece === null ? null : { receiver, piece };
   }
   const isLacked = (piece: number) => eligible.some(({ neighbour }) => !neighbour.known.has(piece));
@@ -61,7 +61,7 @@ export function pickEndgameOffer<C extends Candidate>(
     const from = Math.floor(core.random() * pieces.length);
     for (let index = 0; index < pieces.length; index++) {
       const piece = pieces[(from + index) % pieces.length]!;
-      if (core.table.mine.has(piece) && isOpen(receiver, piece)) return { receiver, piece };
+      if (core.table.servable.has(piece) && isOpen(receiver, piece)) return { receiver, piece };
       if (++probes >= ENDGAME_PROBES_MAX) return null;
     }
   }
@@ -72,7 +72,7 @@ function pickExhaustively<C extends Candidate>(core: Core, eligible: readonly C[
   const rest = [...eligible];
   for (let tries = 0; tries < EXHAUSTIVE_RECEIVERS_MAX && rest.length > 0; tries++) {
     const receiver = preferred(core, rest);
-    const piece = rarest(core, core.table.mine.without(receiver.neighbour.known));
+    const piece = rarest(core, core.table.servable.without(receiver.neighbour.known));
     if (piece !== null) return { receiver, piece };
     rest.splice(rest.indexOf(receiver), 1);
   }

@@ -123,14 +123,13 @@ export class Transfer implements TransferPolicy {
       case 'upload-sent':
         return this.uploader.onSent(event.neighbour, event.piece);
       case 'upload-failed':
-        return this.uploader.onFailed(event.neighbour, event.piece);
+        return this.uploader.onFailed(event.piece);
       case 'upload-blocked':
         return this.uploader.setBlocked(event.neighbour, true);
       case 'upload-writable':
         return this.uploader.setBlocked(event.neighbour, false);
       case 'upload-rate':
-        this.uploader.bytesPerS = event.bytesPerS;
-        return;
+        return this.uploader.setRate(event.bytesPerS);
       case 'rtt':
         return this.table.setRtt(event.neighbour, event.rttMs);
       case 'pause':
