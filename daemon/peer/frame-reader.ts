@@ -160,7 +160,7 @@ export class FrameReader {
     let at = 0;
     while (at < bytes.length) {
       if (this.#isWaiting) {
-        this.#overflow.unshift(bytes.subarray(at));
+        this.#overflow.push(bytes.subarray(at)); // behind what came along with the header
         return;
       }
       const target = this.#next();
