@@ -83,7 +83,7 @@ async function demo(): Promise<void> {
   await mt(alice, 'accept_request', 'lab', 'carol');
   await mt(carol, 'list_members', 'lab');
 
-  step(`Alice shares a real file: ${NAME}, ${(statSync(FILE).size / 1e6).toFixed(0)} MB`);
+  step(`Alice shares a real file: ${NAME}, ${(statSync(FILE).size / 2 ** 20).toFixed(1)} MB`);
   await mt(alice, 'upload_file', FILE, 'lab');
   await mt(bob, 'list_files', 'lab');
 
