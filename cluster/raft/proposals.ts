@@ -3,9 +3,10 @@
  * refused is in the log; everything accepted ends committed, or unknown when leadership is lost first.
  */
 import { applyChange, encodeMembership } from './membership.ts';
+import { majority } from './quorum.ts';
 import { syncPeers } from './roles.ts';
 import type { RaftState } from './state.ts';
-import type { Entry, EntryKind, MembershipChange, Proposal, Ref, RefusalReason } from './types.ts';
+import type { Entry, EntryKind, MembershipChange, NodeId, Proposal, Ref, RefusalReason } from './types.ts';
 
 /** A learner this many entries behind the commit index would stall the first commit that needs it. */
 const PROMOTE_LAG_MAX = 1_000;
@@ -38,8 +39,8 @@ function append(s: RaftState, ref: Ref, kind: EntryKind, data: Uint8Array, sizeB
 
 /** One change at a time, by a leader whose commit index is known to be the cluster's (scenarios 25, 26). */
 export function changeMembership(s: RaftState, ref: Ref, change: MembershipChange): void {
-  const reason = refusal(s, 0) ?? changeRefusal(s, change);
   const next = applyChange(s.membership, change);
+  const reason = refusal(s, 0) ?? (next === null ? 'invalid_change' : changeRefusal(s, change));
   if (reason !== null || next === null) {
     s.out.refuse(ref, reason ?? 'invalid_change');
     return;
@@ -53,9 +54,21 @@ function changeRefusal(s: RaftState, change: MembershipChange): RefusalReason | 
   // Thesis erratum of July 2015: a change before the first commit of the term can lose a committed one.
   if (!s.committedInTerm) return 'no_commit_in_term';
   if (s.memberships.currentIndex > s.commit) return 'change_in_flight';
+  if (change.op === 'remove' || change.op === 'demote') return leavesQuorum(s, change.node) ? null : 'unsafe_change';
   if (change.op !== 'promote') return null;
   const learner = s.peers.get(change.node);
   if (learner === undefined) return 'invalid_change';
   const ready = s.isActive(learner) && learner.fit && learner.match + PROMOTE_LAG_MAX >= s.commit;
   return ready ? null : 'behind';
+}
+
+/** Without `node`, would a majority of the voters be there to carry on? A silent or damaged one cannot even elect. */
+function leavesQuorum(s: RaftState, node: NodeId): boolean {
+  if (!s.membership.voters.includes(node)) return true;
+  const left = s.membership.voters.filter((voter) => voter !== node);
+  const isReady = (voter: NodeId) => {
+    const peer = s.peers.get(voter);
+    return voter === s.id || (peer !== undefined && s.isActive(peer) && peer.fit);
+  };
+  return left.filter(isReady).length >= majority(left.length);
 }

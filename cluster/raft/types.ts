@@ -201,6 +201,8 @@ export type RefusalReason =
   | 'behind'
   /** The change makes no sense: unknown member, last voter, already so. */
   | 'invalid_change'
+  /** Too few of the voters that would be left are up and fit: nothing could be decided any more. */
+  | 'unsafe_change'
   /** A read: the leader changed or did not answer in time. Ask again. */
   | 'read_lost';
 
