@@ -82,6 +82,11 @@ export class Intake {
     this.#options.onBlock(link, { piece, offset: block * BLOCK_SIZE, size }, wanted);
   }
 
+  /** Whether content of this link waits for memory. */
+  isWaiting(link: PeerLink): boolean {
+    return this.#wakes.has(link);
+  }
+
   /** Every block is there: hash, write, mark, and tell. */
   verify(piece: number): void {
     this.#redirect(piece);
@@ -102,8 +107,8 @@ export class Intake {
       if (answer.error) this.#options.onDiskError(answer.error);
       this.#options.report({ type: answer.error ? 'write-failed' : 'rejected', piece });
     };
-    if (slot) disk.verify(file.target, place, slot, onAnswer);
-    else disk.check(file.target, place, onAnswer);
+    if (slot) disk.verify(file.target, place, file.sha256(piece), slot, onAnswer);
+    else disk.check(file.target, place, file.sha256(piece), onAnswer);
   }
 
   /** The piece's memory is free for others. */

@@ -313,6 +313,13 @@ export class Swarm implements LinkOwner {
     this.#events.push({ type: 'upload-rate', bytesPerS });
   }
 
+  /** A source that we ourselves do not read from (download limit, no memory) is not silent. */
+  #excuseHeldLinks(): void {
+    for (const { id, download } of this.#neighbours.values())
+      if (download?.isPaused || (download && this.#intake?.isWaiting(download)))
+        this.#events.push({ type: 'alive', neighbour: id });
+  }
+
   #schedule(): void {
     if (this.#isClosed) return;
     const atMs = this.#transfer.wakeAtMs();
@@ -322,6 +329,7 @@ export class Swarm implements LinkOwner {
     this.#timer = setTimeout(
       () => {
         this.#timer = null;
+        this.#excuseHeldLinks();
         this.step({ type: 'tick' });
       },
       Math.max(0, atMs - performance.now()),

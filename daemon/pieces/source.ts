@@ -20,9 +20,10 @@ const OWED_MS = 4000;
 const RATE_SPAN_MS = 1000;
 /** Unanswered offers of one source; an honest one has at most its window. */
 const DEFERRED_MAX = 1024;
-/** After the nth strike in a row nothing is accepted for 250 · 2ⁿ ms. */
+/** After the nth strike in a row nothing is accepted for 250 · 2ⁿ ms, up to 16 s; then one piece, until it sends. */
 const BACKOFF_MS = 250;
 const STRIKES_MAX = 6;
+const OWED_AFTER_STRIKE = 1;
 
 export class Source {
   readonly neighbour: Neighbour;
@@ -35,6 +36,7 @@ export class Source {
   strikes = 0;
   private contentAtMs = Number.NEGATIVE_INFINITY;
   private acceptFromMs = Number.NEGATIVE_INFINITY;
+  private hasDelivered = false;
   private suspicions = 0;
   private spanStartMs: number;
   private spanBytes = 0;
@@ -58,6 +60,7 @@ export class Source {
     this.byteAtMs = nowMs;
     this.contentAtMs = nowMs;
     this.strikes = 0;
+    this.hasDelivered = true;
     this.spanBytes += size;
     const spanMs = nowMs - this.spanStartMs;
     if (spanMs < RATE_SPAN_MS) return;
@@ -77,6 +80,7 @@ export class Source {
   /** Whether an offer has to wait for its answer: it owes enough, or it disappointed just now. */
   mustDefer(core: Core): boolean {
     if (core.nowMs < this.acceptFromMs) return true;
+    if (this.strikes > 0) return this.accepted.size >= OWED_AFTER_STRIKE;
     if (this.bytesPerMs === null) return this.accepted.size >= OWED_START;
     const fair = Math.ceil((this.bytesPerMs * OWED_MS) / core.geometry.pieceSizeBytes);
     return this.accepted.size >= Math.min(OWED_MAX, Math.max(OWED_MIN, fair));
@@ -86,11 +90,11 @@ export class Source {
     return this.deferred.size > DEFERRED_MAX;
   }
 
-  /** Its pieces were taken back. Answers whether that was once too often. */
+  /** Its pieces were taken back. Answers whether that was once too often for a source that never sent anything. */
   strike(nowMs: number): boolean {
     this.strikes++;
-    this.acceptFromMs = nowMs + BACKOFF_MS * 2 ** this.strikes;
-    return this.strikes > STRIKES_MAX;
+    this.acceptFromMs = nowMs + BACKOFF_MS * 2 ** Math.min(STRIKES_MAX, this.strikes);
+    return this.strikes > STRIKES_MAX && !this.hasDelivered;
   }
 
   /** Answers how often it was among the suspects. */

@@ -66,7 +66,10 @@ export type TransferEvent =
       readonly size: number;
       readonly kept: boolean;
     }
-  /** Any byte came on the download link since the last report (part of a block, a keepalive). Once in 100 ms is enough. */
+  /**
+   * Any byte came on the download link since the last report (part of a block, a keepalive), or the shell itself does not read
+   * from it (download limit, no memory): its silence is not its fault. Once in 100 ms is enough, once a second is needed.
+   */
   | { readonly type: 'alive'; readonly neighbour: NeighbourId }
   /** The answer to `verify`: the hash matched and the piece is written … */
   | { readonly type: 'verified'; readonly piece: number }
