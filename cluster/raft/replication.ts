@@ -71,8 +71,11 @@ export function onAppendReply(s: RaftState, m: AppendReply): void {
 function onAccepted(s: RaftState, peer: Progress, index: Index): void {
   if (index > s.log.last) return;
   peer.acknowledge(index);
-  const caughtUp = peer.state === 'snapshot' ? s.log.isReadable(peer.match + 1) : peer.state === 'probe';
-  if (caughtUp) peer.becomeReplicate();
+  if (peer.state === 'probe') peer.becomeReplicate();
+  if (peer.state !== 'snapshot') return;
+  if (s.log.isReadable(peer.match + 1)) peer.becomeReplicate();
+  // It has that snapshot, but what follows was purged meanwhile: the next one, whatever becomes of the stream.
+  else if (peer.match >= peer.snapshotIndex) peer.becomeProbe(peer.match + 1);
 }
 
 function onRefused(s: RaftState, peer: Progress, m: AppendReply): void {

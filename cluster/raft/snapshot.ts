@@ -19,10 +19,10 @@ export function sendSnapshot(s: RaftState, peer: Progress): void {
   s.out.snapshotsToSend.push({ type: 'install_snapshot', from: s.id, to: peer.id, term: s.term, snapshot });
 }
 
-/** The driver's stream ended: taken by the receiver, or broken. */
+/** The driver's stream ended: taken by the receiver, or broken. The index may be that of a newer snapshot sent instead. */
 export function onSnapshotSent(s: RaftState, to: NodeId, index: Index, ok: boolean): void {
   const peer = s.peers.get(to);
-  if (peer === undefined || peer.state !== 'snapshot' || peer.snapshotIndex !== index) return;
+  if (peer === undefined || peer.state !== 'snapshot' || index < peer.snapshotIndex) return;
   if (ok) {
     peer.snapshotTaken = true;
     return;

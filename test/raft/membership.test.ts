@@ -150,6 +150,23 @@ test('scenario 29: two wiped of three never elect anybody', () => {
   assert.is(c.node(1).raft.status().term, 1);
 });
 
+test('a removal that would leave too few voters alive and well is refused', () => {
+  const c = new TestCluster(3);
+  c.elect(1);
+  c.run(3);
+  c.step(2, { type: 'disk', state: 'full' });
+  c.run(3);
+  assert.equal(reasons(change(c, 1, { op: 'remove', node: '3' })), ['unsafe_change']);
+  assert.equal(reasons(change(c, 1, { op: 'demote', node: '3' })), ['unsafe_change']);
+  assert.equal(reasons(change(c, 1, { op: 'remove', node: '2' })), [], 'the unfit one itself may go');
+
+  const silent = new TestCluster(3);
+  silent.elect(1);
+  silent.run(TEST_CONFIG.electionTicks, [1, 2]);
+  assert.equal(reasons(change(silent, 1, { op: 'remove', node: '2' })), ['unsafe_change'], 'node 3 is silent');
+  assert.equal(reasons(change(silent, 1, { op: 'remove', node: '3' })), []);
+});
+
 test('a change that makes no sense is refused', () => {
   const c = new TestCluster(1, { learners: 1 });
   c.elect(1);

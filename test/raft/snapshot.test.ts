@@ -211,6 +211,42 @@ test('scenario 23: a slow receiver holds up neither the log of the others nor ne
   assert.equal(c.node(3).state, c.node(1).state);
 });
 
+test('scenario 23: an install that is acknowledged needs no report of its stream', () => {
+  const c = laggard();
+  const request = requested(c);
+  const before = [...c.node(1).state];
+  c.propose(1, 'more');
+  c.settle();
+  c.compact(1);
+  c.node(1).outputs = [];
+  // The receiver has it and says so; the driver's report never comes, and what follows is purged.
+  c.node(3).store.received.set(request.snapshot.index, before);
+  c.deliver(request);
+  c.settle();
+  assert.is(requests(c.node(1).outputs).length, 1);
+  c.streamSnapshot(requests(c.node(1).outputs)[0]!);
+  c.settle();
+  assert.equal(c.node(3).state, c.node(1).state);
+});
+
+test('a newer snapshot may be sent than was asked for', () => {
+  const c = laggard();
+  const request = requested(c);
+  c.propose(1, 'more');
+  c.settle();
+  c.compact(1);
+  const { index } = c.node(1).store.meta;
+  assert.ok(index > request.snapshot.index);
+  c.step(1, { type: 'snapshot_sent', to: '3', index, ok: false });
+  assert.is(
+    c
+      .node(1)
+      .raft.status()
+      .peers.find((p) => p.id === '3')!.state,
+    'probe',
+  );
+});
+
 test('a follower that does not answer is not sent a snapshot', () => {
   const c = laggard();
   c.run(30, [1, 2]);
