@@ -17,7 +17,7 @@ import { RaftEngine } from './raft-engine.ts';
 import { Reconciler } from './reconciler.ts';
 import type { ServerContext } from './server/context.ts';
 import { WatchHub } from './server/watch-hub.ts';
-import { COMMAND_MS_DEFAULT } from './settings.ts';
+import { COMMAND_MS_DEFAULT, type SnapshotSettings } from './settings.ts';
 import { SnapshotMaker } from './snapshot-maker.ts';
 import { SnapshotReceiver, SnapshotSender } from './snapshot-transfer.ts';
 import type { ClusterKey } from './tls.ts';
@@ -34,6 +34,7 @@ export interface MemberOptions {
   readonly links: Links;
   readonly key: ClusterKey;
   readonly log: Logger;
+  readonly snapshots: SnapshotSettings;
   /** This tracker has just founded the cluster as the first of it. */
   readonly isFirst: boolean;
   readonly onFatal: (error: unknown) => void;
@@ -73,7 +74,7 @@ export class Member {
     });
     this.receiver = new SnapshotReceiver(store, links);
     this.#sender = new SnapshotSender(store, links, log);
-    this.#maker = new SnapshotMaker(store, this.engine.driver, log);
+    this.#maker = new SnapshotMaker(store, this.engine.driver, log, options.snapshots);
     const { cluster_id, founding } = store.identity;
     this.#reconciler = new Reconciler({ engine: this.engine, links, log, clusterId: cluster_id!, founders: founding });
     this.context = {

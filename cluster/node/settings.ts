@@ -61,10 +61,14 @@ export const PENDING_COMMANDS_MAX = 20_000;
 /** How long a command waits for a quorum when its caller did not say. */
 export const COMMAND_MS_DEFAULT = 10_000;
 
-/** Entries between two snapshots of the state: some 100 ms of replay at start. */
-export const SNAPSHOT_ENTRIES = 50_000;
-/** Entries kept readable behind a snapshot, so that a follower that was away for a moment gets them instead of the snapshot. */
-export const ENTRIES_KEPT = 10_000;
+export interface SnapshotSettings {
+  /** Entries between two snapshots of the state. */
+  readonly everyEntries: number;
+  /** Entries kept readable behind one, so that a follower that was away for a moment gets them instead of the snapshot. */
+  readonly entriesKept: number;
+}
+/** Some 100 ms of replay at start. */
+export const SNAPSHOTS_DEFAULT: SnapshotSettings = { everyEntries: 50_000, entriesKept: 10_000 };
 /** Between two chunks of a snapshot being written: the loop is free for everyone else. */
 export const SNAPSHOT_CHUNK_PAUSE_MS = 4;
 /** Bytes of entries read at once when applying. */

@@ -8,7 +8,7 @@ import type { Snapshot } from '../state/types.ts';
 import type { Store } from '../store/store.ts';
 import { sha256 } from './digest.ts';
 import type { Driver } from './driver.ts';
-import { ENTRIES_KEPT, SNAPSHOT_CHUNK_PAUSE_MS, SNAPSHOT_ENTRIES } from './settings.ts';
+import { SNAPSHOT_CHUNK_PAUSE_MS, type SnapshotSettings } from './settings.ts';
 
 interface Making {
   readonly snapshot: Snapshot;
@@ -24,22 +24,22 @@ export class SnapshotMaker {
   readonly #store: Store;
   readonly #driver: Driver;
   readonly #log: Logger;
-  readonly #entries: number;
+  readonly #settings: SnapshotSettings;
   #making: Making | null = null;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(store: Store, driver: Driver, log: Logger, entries: number = SNAPSHOT_ENTRIES) {
+  constructor(store: Store, driver: Driver, log: Logger, settings: SnapshotSettings) {
     this.#store = store;
     this.#driver = driver;
     this.#log = log;
-    this.#entries = entries;
+    this.#settings = settings;
   }
 
   /** Starts one when enough was applied since the last. */
   look(): void {
     const { state, isDiskFull } = this.#driver;
     if (this.#making || isDiskFull || state.witness !== null) return;
-    if (state.index - this.#store.snapshots.newest().meta.index < this.#entries) return;
+    if (state.index - this.#store.snapshots.newest().meta.index < this.#settings.everyEntries) return;
     this.#making = {
       snapshot: takeSnapshot(state, sha256),
       term: this.#store.log.term(state.index)!,
@@ -79,7 +79,7 @@ export class SnapshotMaker {
     const { index } = snapshot;
     const meta = { index, term, membership };
     const chain = this.#store.log.chainAt(index);
-    this.#store.completeSnapshot({ meta, chain, chunkCount, size, hash: hash.digest() }, ENTRIES_KEPT);
+    this.#store.completeSnapshot({ meta, chain, chunkCount, size, hash: hash.digest() }, this.#settings.entriesKept);
     this.#log.info({ index, size, tookMs: Math.round(performance.now() - startedMs) }, 'snapshot taken');
   }
 }

@@ -18,6 +18,7 @@ import { Links } from './links.ts';
 import { Member } from './member.ts';
 import { DaemonServer } from './server/daemon-server.ts';
 import { randomToken } from './server/tokens.ts';
+import { SNAPSHOTS_DEFAULT, type SnapshotSettings } from './settings.ts';
 import { type ClusterKey, listen, makeIdentity } from './tls.ts';
 
 export interface TrackerConfig {
@@ -29,6 +30,7 @@ export interface TrackerConfig {
   readonly dataDir: string;
   readonly key: ClusterKey;
   readonly log: Logger;
+  readonly snapshots?: SnapshotSettings;
   /** Something that must not be: the process cannot go on. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -138,7 +140,7 @@ export class Tracker {
   }
 
   #startMember(isFirst: boolean): void {
-    const { number, addresses, key, log, onFatal } = this.#config;
+    const { number, addresses, key, log, onFatal, snapshots = SNAPSHOTS_DEFAULT } = this.#config;
     this.#member = new Member({
       number,
       store: this.#store,
@@ -147,6 +149,7 @@ export class Tracker {
       key,
       log,
       isFirst,
+      snapshots,
       onFatal,
       onMembership: (membership) => this.#links.setPeers(this.#peersIn(membership, addresses, number)),
     });

@@ -138,12 +138,13 @@ export class Store {
 
   #write(write: Write, received: Snapshot | null): void {
     if (write.hardState) this.#writeHardState(write.hardState, this.#hardState.commit);
+    // Before the snapshot: what it cuts off is not committed history either.
+    if (write.truncateFrom !== null) this.#log.truncateFrom(write.truncateFrom);
     if (write.snapshot) {
       if (received?.meta.index !== write.snapshot.index) throw new Error('the snapshot to install is not at hand');
       this.#snapshots.complete(received);
       this.#log.startAfter(write.snapshot.index, write.snapshot.term, received.chain);
     }
-    if (write.truncateFrom !== null) this.#log.truncateFrom(write.truncateFrom);
     this.#log.append(write.append);
   }
 

@@ -158,9 +158,11 @@ export class TestCluster {
   }
 }
 
-type Requested = { request: unknown };
-type Sessioned = { session: string };
-type Bare<M extends keyof TrackerApi> = Omit<Params<TrackerApi, M>, keyof Requested | keyof Sessioned>;
+type Bare<M extends keyof TrackerApi> = {
+  [K in Exclude<keyof Params<TrackerApi, M>, 'request' | 'session'>]: Params<TrackerApi, M>[K] extends Uint8Array
+    ? Uint8Array
+    : Params<TrackerApi, M>[K];
+};
 
 export class TestClient {
   readonly identity: TlsIdentity;

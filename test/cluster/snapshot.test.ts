@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { openArchive } from '../../cluster/store/archive.ts';
+import { encodeManifest } from '../../codec/manifest.ts';
+import { until } from './harness.ts';
+import { LocalCluster } from './in-process.ts';
+
+const test = suite('snapshots');
+
+function manifest(fill: number): Uint8Array {
+  const rows = Buffer.alloc(52, fill);
+  return encodeManifest({ size: 60_000, pieceSize: 65_536, pieceCount: 1, sha1: Buffer.alloc(20, fill), rows });
+}
+
+test('a follower that was away too long gets a snapshot, with the manifests that it lacks', async () => {
+  const cluster = await LocalCluster.start(3, { everyEntries: 60, entriesKept: 10 });
+  try {
+    const ann = await (await cluster.client(1)).signUp('ann');
+    await ann.command('create_group', { group_id: 'team' });
+    await cluster.stopOne(3);
+    for (let i = 0; i < 40; i++) {
+      await ann.command('share_file', { group_id: 'team', file_name: `file ${i}`, manifest: manifest(i) });
+      for (let k = 0; k < 4; k++) await ann.command('create_group', { group_id: `g-${i}-${k}` });
+    }
+    await until('the log begins later', () => {
+      const archive = openArchive(cluster.dataDir(1));
+      const first = archive.log.firstIndex();
+      archive.close();
+      return first > 100;
+    });
+    // A leader that has just started has nothing in memory: what is purged can only be sent as a snapshot.
+    for (const number of [1, 2]) {
+      await cluster.stopOne(number);
+      await cluster.startOne(number);
+    }
+    await cluster.startOne(3);
+    const watcher = await cluster.client(1);
+    await until('tracker 3 has caught up', async () => {
+      const { trackers, leader } = await watcher.call('tracker_status', {});
+      return leader !== null && trackers[2]!.reachable && trackers[2]!.lag === 0;
+    });
+    const third = openArchive(cluster.dataDir(3));
+    assert.is([...third.log.rows(20, 80)].length, 0, 'it came by a snapshot, without the history');
+    for (let i = 0; i < 40; i++) {
+      const hash = createHash('sha256').update(manifest(i)).digest();
+      assert.ok(third.manifests.get(hash)?.equals(manifest(i)), `manifest ${i}`);
+    }
+    third.close();
+    // It serves what it was given, and takes part again.
+    await cluster.stopOne(2);
+    const client = await (await cluster.client(3)).register();
+    await client.login('ann');
+    await client.command('create_group', { group_id: 'with-3' });
+    assert.is((await client.read('list_groups', {})).groups.length, 162);
+  } finally {
+    await cluster.stop();
+  }
+});
+
+test('a restart goes on from the snapshot and the entries behind it', async () => {
+  const cluster = await LocalCluster.start(1, { everyEntries: 50, entriesKept: 5 });
+  try {
+    const ann = await (await cluster.client(1)).signUp('ann');
+    for (let i = 0; i < 130; i++) await ann.command('create_group', { group_id: `g${i}` });
+    await cluster.stopOne(1);
+    await cluster.startOne(1);
+    const again = await (await cluster.client(1)).register();
+    await again.login('ann');
+    assert.is((await again.read('list_groups', {})).groups.length, 130);
+  } finally {
+    await cluster.stop();
+  }
+});
+
+test.run();
