@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import type { Config, Interfaces } from '@oclif/core';
 import { Command } from '@oclif/core/command';
 import * as Flags from '@oclif/core/flags';
+import * as Parser from '@oclif/core/parser';
 import type { ControlApi } from '../codec/control-api.ts';
 import type { ErrorCode } from '../codec/errors.ts';
 import type { EventOf, Params, Result } from '../codec/rpc.ts';
@@ -79,7 +80,9 @@ export abstract class BaseCommand extends Command {
     args: Interfaces.InferredArgs<T['args']>;
     flags: Interfaces.InferredFlags<T['flags']> & BaseFlags;
   }> {
-    const { args, flags } = await this.parse(command as unknown as Parameters<typeof this.parse>[0]);
+    // Not Command.parse: that asks the plugins for their hooks first, and we have none.
+    const input = { context: this, args: command.args, flags: { ...command.flags, ...BaseCommand.baseFlags } };
+    const { args, flags } = await Parser.parse(this.argv, input as unknown as Parameters<typeof Parser.parse>[1]);
     for (const [name, { type }] of Object.entries({ ...command.flags, ...BaseCommand.baseFlags })) {
       if (type === 'boolean') flags[name] ??= false; // oclif leaves it undefined, whatever its types say
     }

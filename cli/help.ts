@@ -72,7 +72,7 @@ export async function printHelp(word: string | undefined): Promise<void> {
     flags: named({ ...command.flags, ...BaseCommand.baseFlags }),
     examples: command.examples,
   } as unknown as Command.Loadable;
-  process.stdout.write(`${new MtCommandHelp(loadable, await oclifConfig(), command.errors).generate()}\n`);
+  process.stdout.write(`${new MtCommandHelp(loadable, oclifConfig(), command.errors).generate()}\n`);
 }
 
 /** oclif's help reads the name from each definition, which only its manifest puts there. */

@@ -40,7 +40,7 @@ async function dispatch(words: readonly string[], signal: AbortSignal): Promise<
     return 0;
   }
   const command = await loadCommand(name);
-  const instance = new command(rest, await oclifConfig());
+  const instance = new command(rest, oclifConfig());
   instance.signal = signal;
   try {
     await instance.execute();
