@@ -12,7 +12,11 @@ interface Work {
 }
 
 if (isMainThread) await main();
-else for (const seed of (workerData as Work).seeds) parentPort!.postMessage(slim(runSeed(seed)));
+else {
+  // Rejections are errors too, and their stacks cost more than the rest; a replay has them.
+  Error.stackTraceLimit = 0;
+  for (const seed of (workerData as Work).seeds) parentPort!.postMessage(slim(runSeed(seed)));
+}
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
