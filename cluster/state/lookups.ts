@@ -1,4 +1,4 @@
-// What a tracker asks of the state for its own work: checking a login, leases, watch streams, manifests on its disk, metrics.
+// What a tracker asks of the state for its own work: checking a login, leases, watch streams, manifests on its disk.
 // Not for answers to daemons: those are in queries.ts, with their checks of who may see what.
 import type { PeerInfo } from '../../codec/tracker-rpc.ts';
 import { fromHex, toHex } from './bytes.ts';
@@ -80,19 +80,4 @@ export function manifestInUse(state: State, manifestHash: Uint8Array): boolean {
 /** Every manifest that this tracker must hold, once each. */
 export function* manifestHashes(state: State): IterableIterator<Uint8Array> {
   for (const hash of state.manifests.keys()) yield fromHex(hash);
-}
-
-/** Sizes, for metrics. */
-export function countsOf(state: State): Readonly<Record<string, number>> {
-  const { users, groups, fileCount, shareCount, sessions, clients, replyCount, manifests } = state;
-  return {
-    users: users.size,
-    groups: groups.size,
-    files: fileCount,
-    shares: shareCount,
-    sessions: sessions.size,
-    clients: clients.size,
-    replies: replyCount,
-    manifests: manifests.size,
-  };
 }

@@ -11,7 +11,8 @@
  *                stateHash(state, sha256) → 32 bytes       of the whole content at state.index; cheap, ask at any index
  *   apply.ts     apply(state, index, command) → Applied    for each `command` entry, in order
  *                advance(state, index)                     for each `noop` and `config` entry
- *   queries.ts   every read of codec/tracker-rpc.ts, and what login, tickets, leases, watches and manifest storage need
+ *   queries.ts   every read of codec/tracker-rpc.ts, with the checks of who may see what
+ *   lookups.ts   what a tracker needs for itself: logins, leases, watches, manifest storage
  *   snapshot.ts  takeSnapshot(state, sha256) → Snapshot    consistent though apply goes on between two chunks
  *   restore.ts   new SnapshotReader(sha256) .push(chunk) … .finish() → State
  */
@@ -99,10 +100,10 @@ interface OfFile extends OfGroup {
 
 /**
  * What changed, for watch streams and the audit. No secret in it, no session id either: a watcher of a session looks on
- * `session_ended` of its fingerprint whether its session still exists (queries.ts, sessionUser).
+ * `session_ended` of its fingerprint whether its session still exists (lookups.ts, sessionInfo).
  *
  * A daemon's whole list of shares appears and disappears with `daemon_online` and `daemon_offline`: one event, however many
- * files. A watcher of a file asks `shareOf` whether the daemon shares that file.
+ * files. A watcher of a file asks `peerOf` (lookups.ts) whether the daemon shares that file.
  */
 export type StateEvent =
   | ({ readonly type: 'user_created' | 'password_changed' } & OfUser)

@@ -117,9 +117,8 @@ test('replies in all are bounded', () => {
   const password = passwordOf('x');
   for (let d = 0; d < daemons; d++) {
     world.registerClient(`d${d}`);
-    for (let seq = 1; seq <= REPLIES_PER_CLIENT_MAX; seq++) {
-      world.commitUnlogged(world.command(`d${d}`, 'create_user', { user_id: 'u', password }, seq, 1));
-    }
+    const command = world.command(`d${d}`, 'create_user', { user_id: 'u', password }, 1, 1);
+    for (let seq = 1; seq <= REPLIES_PER_CLIENT_MAX; seq++) world.commitUnlogged({ ...command, seq });
   }
   assert.ok(world.state.replyCount <= REPLIES_MAX);
   assert.not(world.state.clients.has(tokenOf('client d0')));

