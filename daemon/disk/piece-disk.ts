@@ -44,34 +44,40 @@ type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 type NewJob = Without<WorkerJob, 'id'>;
 type OnAnswer = (answer: WorkerAnswer) => void;
 
+/** One thread, started with its first job: a daemon that only serves needs none. */
 class Lane {
-  readonly #worker: Worker;
+  readonly #memory: SharedArrayBuffer;
+  readonly #onCrash: (error: Error) => void;
   readonly #pending = new Map<number, OnAnswer>();
+  #worker: Worker | null = null;
   #nextId = 1;
 
   constructor(memory: SharedArrayBuffer, onCrash: (error: Error) => void) {
-    this.#worker = new Worker(workerUrl('piece-worker'), { workerData: memory });
-    this.#worker.unref();
-    this.#worker.on('error', onCrash);
-    this.#worker.on('message', (answer: WorkerAnswer) => {
-      const onAnswer = this.#pending.get(answer.id)!;
-      this.#pending.delete(answer.id);
-      onAnswer(answer);
-    });
-  }
-
-  get pending(): number {
-    return this.#pending.size;
+    this.#memory = memory;
+    this.#onCrash = onCrash;
   }
 
   post(job: NewJob, onAnswer: OnAnswer): void {
+    this.#worker ??= this.#start();
     const id = this.#nextId++;
     this.#pending.set(id, onAnswer);
     this.#worker.postMessage({ ...job, id });
   }
 
   async close(): Promise<void> {
-    await this.#worker.terminate();
+    await this.#worker?.terminate();
+  }
+
+  #start(): Worker {
+    const worker = new Worker(workerUrl('piece-worker'), { workerData: this.#memory });
+    worker.unref();
+    worker.on('error', this.#onCrash);
+    worker.on('message', (answer: WorkerAnswer) => {
+      const onAnswer = this.#pending.get(answer.id)!;
+      this.#pending.delete(answer.id);
+      onAnswer(answer);
+    });
+    return worker;
   }
 }
 
@@ -85,7 +91,6 @@ export interface PiecePlace {
   readonly position: number;
   readonly size: number;
   readonly mark: number;
-  readonly sha256: Uint8Array;
 }
 
 export class PieceDisk {
@@ -99,14 +104,9 @@ export class PieceDisk {
     this.#follower = new Lane(pool.memory, onCrash);
   }
 
-  /** Jobs that wait for the verifying thread. */
-  get pending(): number {
-    return this.#verifier.pending;
-  }
-
   /** Hashes the piece in `slot`; when it matches, writes and marks it. */
-  verify(target: PieceTarget, place: PiecePlace, slot: Slot, onAnswer: OnAnswer): void {
-    this.#verifier.post({ op: 'verify', at: slot.offset, ...target, ...place }, onAnswer);
+  verify(target: PieceTarget, place: PiecePlace, sha256: Uint8Array, slot: Slot, onAnswer: OnAnswer): void {
+    this.#verifier.post({ op: 'verify', at: slot.offset, ...target, ...place, sha256 }, onAnswer);
   }
 
   /** Writes part of a piece that is too large for a slot; `check` follows when all of it is there. */
@@ -115,8 +115,8 @@ export class PieceDisk {
   }
 
   /** Hashes a piece that is in the file already, and marks it when it matches. */
-  check(target: PieceTarget, place: PiecePlace, onAnswer: OnAnswer): void {
-    this.#verifier.post({ op: 'check', ...target, ...place }, onAnswer);
+  check(target: PieceTarget, place: PiecePlace, sha256: Uint8Array, onAnswer: OnAnswer): void {
+    this.#verifier.post({ op: 'check', ...target, ...place, sha256 }, onAnswer);
   }
 
   /** A new SHA-1 of a whole file. */

@@ -103,12 +103,17 @@ export class PieceFile {
     return this.#closed !== null;
   }
 
-  /** Where a piece lies, and what it must hash to. */
+  /** Where a piece lies. */
   place(piece: number): PiecePlace {
     const { manifest } = this.content;
     const position = piece * manifest.pieceSize;
     const size = Math.min(manifest.pieceSize, manifest.size - position);
-    return { position, size, mark: ResumeMap.position(piece), sha256: pieceSha256(manifest, piece) };
+    return { position, size, mark: ResumeMap.position(piece) };
+  }
+
+  /** What a piece must hash to. A copy: a view would take the whole manifest along to the worker. */
+  sha256(piece: number): Uint8Array {
+    return new Uint8Array(pieceSha256(this.content.manifest, piece));
   }
 
   /** The worker wrote and marked this piece. */

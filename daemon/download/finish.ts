@@ -17,7 +17,7 @@ export async function checkPieces(file: PieceFile, disk: PieceDisk, pieces: read
     (piece) =>
       new Promise<number | null>((resolve) => {
         file.hold();
-        disk.check(file.target, file.place(piece), ({ ok }) => {
+        disk.check(file.target, file.place(piece), file.sha256(piece), ({ ok }) => {
           file.release();
           if (ok) file.noteWritten(piece);
           resolve(ok ? piece : null);

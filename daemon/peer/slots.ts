@@ -7,8 +7,8 @@ import assert from 'node:assert';
 /** Pieces up to this are assembled in memory; larger ones (files beyond 8 GB) are written block by block. */
 export const SLOT_SIZE_MAX = 1024 * 1024;
 const SLOT_SIZE_MIN = 64 * 1024;
-/** 48 slots of the largest size: partly received pieces of as many sources, those being hashed, and a few orphans. */
-export const SLOTS_BYTES_MAX = 48 * SLOT_SIZE_MAX;
+/** 24 slots of the largest size: pieces of several sources at once, those being hashed, and a few orphans. */
+export const SLOTS_BYTES_MAX = 24 * SLOT_SIZE_MAX;
 
 export interface Slot {
   /** Into the pool's memory. */

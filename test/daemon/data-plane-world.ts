@@ -140,6 +140,8 @@ export class World {
   readonly files = new Map<string, KnownFile>();
   readonly daemons: TestDaemon[] = [];
   readonly #online = new Set<TestDaemon>();
+  /** Peers that are no daemon of ours, by the file they are said to have. */
+  readonly #outsiders = new Map<string, PeerInfo>();
   readonly #watchers = new Set<{ name: string; onEvent: (event: WatchFileEvent) => void }>();
   epoch = 1;
   /** Answers of the trackers fail with this while it is set. */
@@ -196,6 +198,12 @@ export class World {
     const file = this.#file(name);
     file.holders.set(daemon.identity.fingerprint, { complete });
     this.#tell(file, daemon);
+  }
+
+  /** The trackers name a peer that is no daemon of ours. */
+  outsider(name: string, peer: { user: string; identity: TlsIdentity; address: Address }): void {
+    const { user, identity, address } = peer;
+    this.#outsiders.set(name, { user_id: user, fingerprint: identity.fingerprint, address, complete: true });
   }
 
   ticket(name: string, holder: { user: string; fingerprint: string }, change: object = {}): Uint8Array {
@@ -285,7 +293,8 @@ export class World {
   }
 
   #peersOf(file: KnownFile): PeerInfo[] {
-    return [...this.#online].flatMap((daemon) => this.#peer(file, daemon) ?? []);
+    const outsider = this.#outsiders.get(file.name);
+    return [...this.#online].flatMap((daemon) => this.#peer(file, daemon) ?? []).concat(outsider ?? []);
   }
 
   #peer(file: KnownFile, { identity, user, address }: TestDaemon): PeerInfo | null {
