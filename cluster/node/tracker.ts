@@ -100,10 +100,12 @@ export class Tracker {
   async stop(): Promise<void> {
     this.#formation?.stop();
     await this.#member?.stop();
+    // Before the links are cut: daemons that lose theirs dial again within milliseconds.
+    const server = this.#server;
+    const closed = server && new Promise<void>((resolve) => server.close(() => resolve()));
     this.#daemons.close();
     this.#links.close();
-    const server = this.#server;
-    if (server) await new Promise<void>((resolve) => server.close(() => resolve()));
+    await closed;
     this.#store.close();
   }
 

@@ -32,6 +32,7 @@ export interface DaemonServerOptions {
 
 export class DaemonServer {
   readonly #options: DaemonServerOptions;
+  #isClosed = false;
   readonly #connections = new Set<DaemonConnection>();
 
   constructor(options: DaemonServerOptions) {
@@ -44,6 +45,8 @@ export class DaemonServer {
 
   /** A socket whose certificate is not a tracker's; `fingerprint` is of its key. */
   accept(socket: TLSSocket, fingerprint: string): void {
+    // Its handshake was under way when the tracker began to stop.
+    if (this.#isClosed) return void socket.destroy();
     const remote = (socket.remoteAddress ?? 'unknown').replace(/^::ffff:/, '');
     const { log, hello } = this.#options;
     socket.on('handlerError', (error: unknown) => log.error({ err: error }, 'a request failed'));
@@ -59,6 +62,7 @@ export class DaemonServer {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const connection of this.#connections) connection.close(new MtError('CLOSED', 'The tracker is stopping'));
   }
 
