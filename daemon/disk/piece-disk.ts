@@ -44,7 +44,7 @@ type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 type NewJob = Without<WorkerJob, 'id'>;
 type OnAnswer = (answer: WorkerAnswer) => void;
 
-/** One thread, started with its first job: a daemon that only serves needs none. */
+/** One thread, started when a download begins: a daemon that only serves needs none. */
 class Lane {
   readonly #memory: SharedArrayBuffer;
   readonly #onCrash: (error: Error) => void;
@@ -57,11 +57,15 @@ class Lane {
     this.#onCrash = onCrash;
   }
 
-  post(job: NewJob, onAnswer: OnAnswer): void {
+  start(): Worker {
     this.#worker ??= this.#start();
+    return this.#worker;
+  }
+
+  post(job: NewJob, onAnswer: OnAnswer): void {
     const id = this.#nextId++;
     this.#pending.set(id, onAnswer);
-    this.#worker.postMessage({ ...job, id });
+    this.start().postMessage({ ...job, id });
   }
 
   async close(): Promise<void> {
@@ -102,6 +106,12 @@ export class PieceDisk {
   constructor(pool: SlotPool, onCrash: (error: Error) => void) {
     this.#verifier = new Lane(pool.memory, onCrash);
     this.#follower = new Lane(pool.memory, onCrash);
+  }
+
+  /** Pieces will come: the threads start while the sources are still being asked for. */
+  warmUp(): void {
+    this.#verifier.start();
+    this.#follower.start();
   }
 
   /** Hashes the piece in `slot`; when it matches, writes and marks it. */
