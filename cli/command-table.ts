@@ -41,6 +41,7 @@ export const COMMANDS = {
 
   status: () => import('./commands/status.ts'),
   tracker_status: () => import('./commands/tracker_status.ts'),
+  doctor: () => import('./commands/doctor.ts'),
 
   shell: () => import('./commands/shell.ts'),
   completion: () => import('./commands/completion.ts'),
@@ -78,7 +79,7 @@ export const SUBJECTS: readonly { title: string; commands: readonly CommandName[
     title: 'DOWNLOADS',
     commands: ['download_file', 'show_downloads', 'pause_download', 'resume_download', 'cancel_download', 'limits'],
   },
-  { title: 'STATE', commands: ['status', 'tracker_status'] },
+  { title: 'STATE', commands: ['status', 'tracker_status', 'doctor'] },
   { title: 'TERMINAL', commands: ['shell', 'completion'] },
 ];
 

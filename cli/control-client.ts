@@ -151,7 +151,11 @@ function helloError(socketPath: string, error: unknown): unknown {
   if (isMtError(error, 'PROTOCOL_VERSION')) return versionError(error.message);
   if (isMtError(error, 'PROTOCOL')) return versionError(`What answers at ${socketPath} does not speak this protocol`);
   if (error instanceof LocalDeadline || isMtError(error, 'CLOSED', 'TIMEOUT')) {
-    return new MtError('DAEMON_UNREACHABLE', `The daemon at ${socketPath} accepted, but did not greet`, HOW_TO_START);
+    return new MtError(
+      'DAEMON_UNREACHABLE',
+      `The daemon at ${socketPath} took the call, but says nothing`,
+      'It may be stopped or overloaded: look at its log, or restart it.',
+    );
   }
   return error;
 }

@@ -34,8 +34,8 @@ async function runInteractive({ lists, inherited, greet }: ShellOptions): Promis
     if (line === null) return 0;
     const words = wordsOf(line);
     if (words === null || words.length === 0) continue;
-    history.add(words);
     if (LEAVE.has(words[0]!)) return 0;
+    history.add(words);
     await runOne(words, inherited);
   }
 }
