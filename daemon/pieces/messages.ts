@@ -30,25 +30,25 @@ export interface BitfieldMessage {
 }
 
 /** The sender verified these pieces. */
-export interface HaveMessage {
+interface HaveMessage {
   readonly type: 'have';
   readonly pieces: readonly number[];
 }
 
 /** The sender accepted these pieces from somebody: others need not offer them to it. Believed for a limited time. */
-export interface GettingMessage {
+interface GettingMessage {
   readonly type: 'getting';
   readonly pieces: readonly number[];
 }
 
 /** Undoes `getting` (its source died, or the hash was bad): the sender needs these pieces after all. */
-export interface WantMessage {
+interface WantMessage {
   readonly type: 'want';
   readonly pieces: readonly number[];
 }
 
 /** Uploader → receiver. `endgame`: the receiver is known to be getting the piece elsewhere. */
-export interface OfferMessage {
+interface OfferMessage {
   readonly type: 'offer';
   readonly piece: number;
   readonly endgame: boolean;
@@ -68,31 +68,31 @@ export interface AcceptMessage {
 }
 
 /** Receiver → uploader: no to the offer of `piece`. */
-export interface DeclineMessage {
+interface DeclineMessage {
   readonly type: 'decline';
   readonly piece: number;
 }
 
 /** Receiver → uploader: every block of an accepted piece arrived (the hash comes later). */
-export interface GotMessage {
+interface GotMessage {
   readonly type: 'got';
   readonly piece: number;
 }
 
 /** Receiver → uploader: stop sending an accepted piece, or do not start. Blocks under way are thrown away on arrival. */
-export interface CancelMessage {
+interface CancelMessage {
   readonly type: 'cancel';
   readonly piece: number;
 }
 
 /** Uploader → receiver: an offered or accepted piece will not come (its disk failed, sharing stopped). */
-export interface WithdrawMessage {
+interface WithdrawMessage {
   readonly type: 'withdraw';
   readonly piece: number;
 }
 
 /** Uploader → receiver, every 500 ms while an accepted piece waits for its turn: a slow sender is not a dead one. */
-export interface AliveMessage {
+interface AliveMessage {
   readonly type: 'alive';
 }
 

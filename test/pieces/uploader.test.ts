@@ -146,6 +146,21 @@ test('receivers that do not take what they got do not hold up the others', () =>
   assert.is(lines.filter((line) => line.startsWith('→2 offer')).length, 5, lines.join());
 });
 
+test('nobody holds more than its share of the window', () => {
+  const mine = `${'#'.repeat(20)}.`;
+  const poor = '.'.repeat(21);
+  const rich = `${'.'.repeat(20)}#`;
+  const scene = picture({ have: mine, peers: [rich, poor, rich, rich, rich] });
+  const lines: string[] = [];
+  for (const piece of [0, 1, 2, 3, 4]) {
+    scene.hears(1, accept(piece));
+    lines.push(...scene.hears(1, got(piece)));
+  }
+  const counts = [2, 3, 4, 5].map((peer) => lines.filter((line) => line.startsWith(`→${peer} offer`)).length);
+  assert.is(counts[0], 2, 'it has fewest pieces, but m = ceil(2 · 5 ÷ 5)');
+  assert.is(Math.max(...counts), 2);
+});
+
 test('a piece that cannot be read is withdrawn and not offered again', () => {
   const scene = picture({ have: '#.', peers: ['..'] });
   scene.hears(1, accept(0));

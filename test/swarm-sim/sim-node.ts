@@ -22,7 +22,7 @@ const HOARDER_REPEAT_MS = 2000;
  * honest: obeys the policy. free-rider: takes, tells what it has, never offers. corrupt: sends rubbish. stalling: offers and never sends.
  * boaster: claims to have everything and offers nothing. hoarder: claims to be getting everything, always.
  */
-export type Character = 'honest' | 'free-rider' | 'corrupt' | 'stalling' | 'boaster' | 'hoarder';
+type Character = 'honest' | 'free-rider' | 'corrupt' | 'stalling' | 'boaster' | 'hoarder';
 
 export interface NodeSpec {
   readonly uploadBytesPerS: number;

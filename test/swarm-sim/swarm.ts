@@ -180,7 +180,7 @@ export class Swarm implements NodeHost {
  * it joined; and the copies of those who joined at or after some time pass, after it, through the uplinks of those who have
  * joined by then. Those who die, lie or ride free count as takers at most.
  */
-export function fluidBoundMs({ sizeBytes, nodes }: SwarmSpec, { pieceCount }: Geometry): number {
+function fluidBoundMs({ sizeBytes, nodes }: SwarmSpec, { pieceCount }: Geometry): number {
   const stays = ({ dieAtMs }: NodeSpec) => dieAtMs === null;
   const isTaker = ({ isSeeder, character }: NodeSpec) =>
     !isSeeder && (character === 'honest' || character === 'free-rider');
