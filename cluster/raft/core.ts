@@ -28,6 +28,7 @@
  *   until a write names that snapshot, the node's applied index passes it, or a newer one is input. Applying is then at rest.
  *   Installing is part of the write and sets the applied index; truncateFrom comes with it and removes the rest of the log.
  * - One outgoing snapshot stream per node: a new request for the same node replaces the old stream, which is not reported.
+ *   Every other one is, with the index of the snapshot that was really sent, ok or not.
  * - The log may be purged through an index that a durable snapshot covers, never further. Leave some entries behind it,
  *   and what a running stream's receiver will need next, or a slow one will need snapshot after snapshot.
  * - Ticks come from a monotonic clock. After a pause, input the messages that piled up before the ticks, and few ticks.
