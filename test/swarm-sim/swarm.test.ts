@@ -16,7 +16,7 @@ function run(name: string, seed: number, policy = policyR): SwarmResult {
 
 for (const { name, ratioMax } of swarmCases) {
   test(`${name}: ${ratioMax === null ? 'everybody completes' : `at most ${ratioMax} × the fluid bound`}`, () => {
-    for (const seed of [1, 2]) {
+    for (const seed of ratioMax === null ? [1] : [1, 2]) {
       const { isDone, ratio, useless, bans } = run(name, seed);
       const replay = `node test/swarm-sim/main.ts --case ${name} --seed ${seed}`;
       assert.ok(isDone, `everybody completes: ${replay}`);
