@@ -175,7 +175,7 @@ function sourceProblems(source: string): string[] {
 
 function runProcess(path: string, mark: string, limitMs: number): Promise<Exit> {
   return new Promise((resolve) => {
-    const env = { ...process.env, NO_COLOR: '1', FORCE_COLOR: '0', MT_GATE_MARK: mark };
+    const env = { ...process.env, MT_GATE_MARK: mark };
     const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', path], {
       cwd: dirname(root),
       env,

@@ -1,5 +1,5 @@
 // The README's way: from the project's folder, through npx, with the project's own tracker_info.txt and no other preparation.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -28,10 +28,25 @@ async function takenPort(): Promise<string | null> {
   return null;
 }
 
-const reason = await takenPort();
+/** Where the ports are taken, a network of its own (Linux, root): the words that run a command in it, or null. */
+function privateNetwork(): string[] | null {
+  const name = `mt-${process.pid}`;
+  try {
+    execFileSync('ip', ['netns', 'add', name], { stdio: 'pipe' });
+    process.on('exit', () => execFileSync('ip', ['netns', 'del', name], { stdio: 'pipe' }));
+    const prefix = ['ip', 'netns', 'exec', name];
+    execFileSync('ip', ['netns', 'exec', name, 'ip', 'link', 'set', 'lo', 'up'], { stdio: 'pipe' });
+    return prefix;
+  } catch {
+    return null;
+  }
+}
+
+const taken = await takenPort();
+const network = taken === null ? [] : privateNetwork();
 const test = suite('the seeds’ way');
 
-testOrSkip(test, 'five terminals: npx mt-trackerd 1, 2, 3, npx mt-peerd, npx mt', reason, async () => {
+testOrSkip(test, 'five terminals: npx mt-trackerd 1, 2, 3, npx mt-peerd, npx mt', network ? null : taken, async () => {
   const dir = mkdtempSync(join(tmpdir(), 'mt-'));
   for (const name of ['state', 'run', 'home']) mkdirSync(join(dir, name), { mode: 0o700 });
   const { XDG_CONFIG_HOME, MT_SOCKET, MT_CLUSTER_KEY, ...inherited } = process.env;
@@ -45,7 +60,8 @@ testOrSkip(test, 'five terminals: npx mt-trackerd 1, 2, 3, npx mt-peerd, npx mt'
   };
   const terminals: { child: ChildProcess; output: string }[] = [];
   const open = (...args: string[]) => {
-    const child = spawn('npx', args, { cwd: PROJECT, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+    const [command, ...words] = [...network!, 'npx', ...args] as [string, ...string[]];
+    const child = spawn(command, words, { cwd: PROJECT, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     const terminal = { child, output: '' };
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
