@@ -7,7 +7,8 @@ import { decodeManifest, manifestHash } from '../../codec/manifest.ts';
 import { diskError } from '../disk/piece-file.ts';
 import { verifiedBytes } from '../disk/resume.ts';
 import { choosePartPath, resolveDestination } from './destination.ts';
-import { Download, type DownloadContext, type Outcome } from './download.ts';
+import { Download, type Outcome } from './download.ts';
+import type { DownloadContext } from './open-download.ts';
 import type { DownloadAnswer, DownloadCallOptions, DownloadRequest, Downloads, FileRef, LocatedFile } from './types.ts';
 
 const PROGRESS_MS = 200;

@@ -1,7 +1,7 @@
 // Dials a peer that the trackers named, proves that it is the one, shows the ticket, and gives a link that content comes on.
 // The socket reads straight into memory that the frame reader names (`onread`), which only a dialler's socket can do.
 import type { OnReadOpts } from 'node:net';
-import { type ConnectionOptions, type SecureContext, connect as tlsConnect } from 'node:tls';
+import { type ConnectionOptions, type SecureContext, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { isMtError, MtError } from '../../codec/errors.ts';
 import { agreeOnVersion, OWN_VERSIONS } from '../../codec/hello.ts';
 import { formatAddress } from '../../codec/ids.ts';
@@ -39,108 +39,139 @@ export function dial(
   onLink: (link: PeerLink) => void,
   onFailed: (error: MtError) => void,
 ): () => void {
-  const { peer, context } = options;
-  const where = formatAddress(peer.address);
-  let link: PeerLink | null = null;
-  let over = false;
-  let helloSentAtMs = 0;
+  const attempt = new Dial(options, onLink, onFailed);
+  return () => attempt.fail(new MtError('CANCELLED', 'The dial was given up'));
+}
 
-  const fail = (error: MtError): void => {
-    if (link) return link.fail(error);
-    if (over) return;
-    over = true;
-    clearTimeout(timer);
-    socket.destroy();
-    onFailed(error);
-  };
-  const timer = setTimeout(() => fail(new MtError('TIMEOUT', `No answer from the peer at ${where}`)), DIAL_MS_MAX);
+class Dial {
+  readonly #options: DialOptions;
+  readonly #onLink: (link: PeerLink) => void;
+  readonly #onFailed: (error: MtError) => void;
+  readonly #where: string;
+  readonly #reader: FrameReader;
+  readonly #socket: TLSSocket;
+  readonly #timer: NodeJS.Timeout;
+  #link: PeerLink | null = null;
+  #isOver = false;
+  #helloSentAtMs = 0;
 
-  const onFrame = (type: string, payload: Buffer): void => {
-    if (link) return link.onFrame(type, payload);
-    if (type === 'refused') return fail(MtError.fromWire(decodePeerFrame('refused', payload)));
+  constructor(options: DialOptions, onLink: (link: PeerLink) => void, onFailed: (error: MtError) => void) {
+    this.#options = options;
+    this.#onLink = onLink;
+    this.#onFailed = onFailed;
+    this.#where = formatAddress(options.peer.address);
+    this.#reader = new FrameReader({
+      payloadMax: (type) => (this.#link ? this.#link.payloadMax(type) : peerPayloadMax(type, 'acceptor', false)),
+      onFrame: (type, payload) => (this.#link ? this.#link.onFrame(type, payload) : this.#onWelcome(type, payload)),
+      onBlock: (header) => (this.#link?.isOpen && this.#link.owner?.onBlock(this.#link, header)) || null,
+      onBlockEnd: (header, kept) => {
+        if (this.#link?.isOpen) this.#link.owner?.onBlockEnd(this.#link, header, kept);
+      },
+    });
+    this.#timer = setTimeout(
+      () => this.fail(new MtError('TIMEOUT', `No answer from the peer at ${this.#where}`)),
+      DIAL_MS_MAX,
+    );
+    this.#socket = this.#connect();
+  }
+
+  fail(error: MtError): void {
+    if (this.#link) return this.#link.fail(error);
+    if (this.#isOver) return;
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    this.#socket.destroy();
+    this.#onFailed(error);
+  }
+
+  #connect(): TLSSocket {
+    const { peer, context } = this.#options;
+    const connectOptions: ConnectionOptions & { onread: OnReadOpts } = {
+      host: peer.address.host,
+      port: peer.address.port,
+      secureContext: context,
+      // Certificates are self-signed: the key's fingerprint is compared instead.
+      rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
+      onread: { buffer: () => this.#reader.buffer(), callback: (count) => this.#guarded(() => this.#onBytes(count)) },
+    };
+    const socket = tlsConnect(connectOptions);
+    socket.setNoDelay(true);
+    socket.on('secureConnect', () => this.#onSecure());
+    socket.on('error', (cause) => {
+      this.fail(new MtError('CLOSED', `The peer at ${this.#where} cannot be reached`, undefined, { cause }));
+    });
+    const onEnd = (): void => this.fail(new MtError('CLOSED', `The peer at ${this.#where} ended the connection`));
+    socket.on('close', onEnd);
+    socket.on('end', onEnd);
+    return socket;
+  }
+
+  #onSecure(): void {
+    if (this.#isOver) return;
+    const { peer, groupId, fileName, manifestHash, ticket } = this.#options;
+    if (fingerprintOfPeer(this.#socket) !== peer.fingerprint) {
+      return this.fail(new MtError('FORBIDDEN', `The peer at ${this.#where} is not the one that the trackers named`));
+    }
+    this.#helloSentAtMs = performance.now();
+    const wanted = { group_id: groupId, file_name: fileName, manifest_hash: manifestHash, ticket };
+    this.#socket.write(encodePeerHello({ versions: OWN_VERSIONS, ...wanted }));
+  }
+
+  /** The first frame: a welcome, or a refusal. */
+  #onWelcome(type: string, payload: Buffer): void {
+    if (type === 'refused') return this.fail(MtError.fromWire(decodePeerFrame('refused', payload)));
     const { versions } = decodePeerHello(payload, welcomeSchema);
     agreeOnVersion(OWN_VERSIONS, versions);
-    clearTimeout(timer);
-    link = new PeerLink({
+    clearTimeout(this.#timer);
+    const { peer } = this.#options;
+    this.#link = new PeerLink({
       role: 'download',
-      socket,
+      socket: this.#socket,
       fingerprint: peer.fingerprint,
       userId: peer.user_id,
-      rttMs: performance.now() - helloSentAtMs,
-      input,
+      rttMs: performance.now() - this.#helloSentAtMs,
+      input: this.#makeInput(),
     });
-    onLink(link);
-  };
-  const reader = new FrameReader({
-    payloadMax: (type) => (link ? link.payloadMax(type) : peerPayloadMax(type, 'acceptor', false)),
-    onFrame,
-    onBlock: (header) => (link?.isOpen && link.owner ? link.owner.onBlock(link, header) : null),
-    onBlockEnd: (header, kept) => {
-      if (link?.isOpen) link.owner?.onBlockEnd(link, header, kept);
-    },
-  });
-  const guarded = (work: () => boolean): boolean => {
+    this.#onLink(this.#link);
+  }
+
+  /** Answers whether the socket should read on. */
+  #onBytes(count: number): boolean {
+    if (this.#isOver) return false;
+    this.#link?.heard();
+    const content = this.#reader.taken(count);
+    const link = this.#link;
+    if (!link?.isOpen) return true;
+    if (content > 0) link.owner?.onContent(link, content);
+    if (this.#reader.isWaiting) link.pause('memory');
+    return !link.isPaused;
+  }
+
+  #makeInput(): LinkInput {
+    return {
+      pause: () => this.#socket.pause(),
+      resume: () => this.#socket.resume(),
+      place: (body) => {
+        this.#guarded(() => {
+          this.#reader.place(body);
+          if (!this.#reader.isWaiting) this.#link?.resume('memory');
+          return true;
+        });
+      },
+      drop: (released) => this.#reader.drop(released),
+      end: () => this.#reader.end(),
+    };
+  }
+
+  /** What the other side did wrong ends the link; what we did wrong ends the process. */
+  #guarded(work: () => boolean): boolean {
     try {
       return work();
     } catch (error) {
-      fail(
-        isMtError(error) ? error : new MtError('INTERNAL', 'A frame could not be handled', undefined, { cause: error }),
-      );
       if (!isMtError(error)) throw error;
+      this.fail(error);
       return false;
     }
-  };
-
-  const connectOptions: ConnectionOptions & { onread: OnReadOpts } = {
-    host: peer.address.host,
-    port: peer.address.port,
-    secureContext: context,
-    // Certificates are self-signed: the key's fingerprint is compared instead.
-    rejectUnauthorized: false,
-    checkServerIdentity: () => undefined,
-    onread: {
-      buffer: () => reader.buffer(),
-      callback: (count) =>
-        guarded(() => {
-          if (over) return false;
-          link?.heard();
-          const content = reader.taken(count);
-          if (!link?.isOpen) return true;
-          if (content > 0) link.owner?.onContent(link, content);
-          if (reader.isWaiting) link.pause('memory');
-          return !link.isPaused;
-        }),
-    },
-  };
-  const socket = tlsConnect(connectOptions);
-  const input: LinkInput = {
-    pause: () => socket.pause(),
-    resume: () => socket.resume(),
-    place: (body) => {
-      guarded(() => {
-        reader.place(body);
-        if (!reader.isWaiting) link?.resume('memory');
-        return true;
-      });
-    },
-    drop: (released) => reader.drop(released),
-    end: () => reader.end(),
-  };
-  socket.setNoDelay(true);
-  socket.on('secureConnect', () => {
-    if (over) return;
-    if (fingerprintOfPeer(socket) !== peer.fingerprint) {
-      return fail(new MtError('FORBIDDEN', `The peer at ${where} is not the one that the trackers named`));
-    }
-    helloSentAtMs = performance.now();
-    const { groupId, fileName, manifestHash, ticket } = options;
-    const names = { group_id: groupId, file_name: fileName, manifest_hash: manifestHash, ticket };
-    socket.write(encodePeerHello({ versions: OWN_VERSIONS, ...names }));
-  });
-  socket.on('error', (cause) => {
-    fail(new MtError('CLOSED', `The peer at ${where} cannot be reached`, undefined, { cause }));
-  });
-  socket.on('close', () => fail(new MtError('CLOSED', `The peer at ${where} ended the connection`)));
-  socket.on('end', () => fail(new MtError('CLOSED', `The peer at ${where} ended the connection`)));
-  return () => fail(new MtError('CANCELLED', 'The dial was given up'));
+  }
 }

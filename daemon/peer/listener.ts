@@ -23,7 +23,7 @@ import { fingerprintOfPeer } from './tls.ts';
 const CONNECTIONS_MAX = 2_500;
 /** Connections that have not shown a good ticket yet, in all and from one address: a stranger can fill no more than this. */
 const STRANGERS_MAX = 512;
-const STRANGERS_PER_ADDRESS_MAX = 64;
+const STRANGERS_PER_ADDRESS_MAX = 128;
 /** A refusal may take so long to leave. */
 const REFUSAL_LINGER_MS = 1_000;
 

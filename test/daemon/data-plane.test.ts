@@ -165,6 +165,20 @@ test('limits hold, and change at once', async ({ world }) => {
   assert.ok(performance.now() - beganMs < 6_000);
 });
 
+test('a download limit holds, and a slow line is no reason to leave a source', async ({ world }) => {
+  const alice = await world.daemon('alice');
+  const bob = await world.daemon('bob', { limits: { up: 0, down: 60_000 } });
+  const content = randomBytes(300_000);
+  alice.share('file', content);
+  const beganMs = performance.now();
+  await bob.download('file').answer;
+  const seconds = (performance.now() - beganMs) / 1000;
+  assert.ok(seconds > 3.5, `300 kB at 60 kB/s took ${seconds} s`);
+  assert.ok(bob.read('file').equals(content));
+  assert.not(bob.log.some((line) => line.includes('banned')));
+  assert.is(bob.plane.rates().upload, 0);
+});
+
 test('without a seeder it says why, and goes on when one comes', async ({ world }) => {
   const alice = await world.daemon('alice');
   const bob = await world.daemon('bob');
