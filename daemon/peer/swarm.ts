@@ -320,16 +320,6 @@ export class Swarm implements LinkOwner {
         this.#events.push({ type: 'alive', neighbour: id });
   }
 
-  /** A source whose bytes we leave in the socket (limit, memory) is not silent: it is us who do not listen. */
-  #excusePaused(): void {
-    const nowMs = performance.now();
-    for (const neighbour of this.#neighbours.values()) {
-      if (!neighbour.download?.isPaused || nowMs - neighbour.aliveReportedAtMs < ALIVE_REPORT_MS) continue;
-      neighbour.aliveReportedAtMs = nowMs;
-      this.#events.push({ type: 'alive', neighbour: neighbour.id });
-    }
-  }
-
   #schedule(): void {
     if (this.#isClosed) return;
     const atMs = this.#transfer.wakeAtMs();
