@@ -32,10 +32,9 @@ async function withServer(
 
 /** Runs in both forms and returns the JSON error; checks that each form is on its own stream. */
 async function errorOf(words: string[], socket: string, env: NodeJS.ProcessEnv = {}) {
-  const human = await mt(words, { socket, env });
+  const [human, machine] = await Promise.all([mt(words, { socket, env }), mt([...words, '--json'], { socket, env })]);
   assert.is(human.stdout, '');
   assert.is.not(human.stderr, '');
-  const machine = await mt([...words, '--json'], { socket, env });
   assert.is(machine.stderr, '');
   assert.is(machine.exit, human.exit);
   const { error } = JSON.parse(machine.stdout) as { error: { code: ErrorCode; message: string; suggestion?: string } };
@@ -137,9 +136,11 @@ test('the socket is looked up in the order of the contract', async () => {
 
 test('a silent daemon: a read times out, a change has an unknown outcome', async () => {
   await withServer({ list_groups: hangs, create_group: hangs }, async (server) => {
-    const read = await errorOf(['list_groups', '--timeout', '0.1'], server.socketPath);
+    const [read, change] = await Promise.all([
+      errorOf(['list_groups', '--timeout', '0.1'], server.socketPath),
+      errorOf(['create_group', 'lab', '--timeout', '0.1'], server.socketPath),
+    ]);
     assert.equal([read.code, read.exit], ['TIMEOUT', 7]);
-    const change = await errorOf(['create_group', 'lab', '--timeout', '0.1'], server.socketPath);
     assert.equal([change.code, change.exit], ['OUTCOME_UNKNOWN', 7]);
     assert.match(change.message, 'may or may not');
   });
