@@ -33,7 +33,7 @@ export interface MtCommandClass {
   errors: readonly ErrorCode[];
 }
 
-export const DEFAULT_TIMEOUT_SECONDS = '10';
+const DEFAULT_TIMEOUT_SECONDS = '10';
 
 export abstract class BaseCommand extends Command {
   static override baseFlags = {

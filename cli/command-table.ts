@@ -5,7 +5,7 @@ import type { MtCommandClass } from './base-command.ts';
 type Load = () => Promise<{ default: MtCommandClass }>;
 
 /** In the order of the help, by subject. */
-export const COMMANDS = {
+const COMMANDS = {
   create_user: () => import('./commands/create_user.ts'),
   login: () => import('./commands/login.ts'),
   logout: () => import('./commands/logout.ts'),

@@ -64,7 +64,7 @@ export function unknownCommand(word: string): MtError {
 }
 
 /** Whether a flag stands among the words before `--`. */
-export function hasFlag(words: readonly string[], flag: string): boolean {
+function hasFlag(words: readonly string[], flag: string): boolean {
   const end = words.indexOf('--');
   return (end === -1 ? words : words.slice(0, end)).includes(flag);
 }

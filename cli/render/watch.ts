@@ -57,7 +57,7 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-export function liveTable(rows: readonly DownloadRow[]): string[] {
+function liveTable(rows: readonly DownloadRow[]): string[] {
   if (rows.length === 0) return ['There are no downloads.'];
   const titles = ['', 'group', 'file', '', 'done', 'rate', 'left', 'peers', ''];
   const right = new Set(['done', 'rate', 'left', 'peers']);
