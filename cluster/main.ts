@@ -9,7 +9,7 @@ import { SUBCOMMANDS } from './admin/table.ts';
 import { parseTrackerArguments, type TrackerArguments } from './arguments.ts';
 import { fileError, loadClusterKey } from './cluster-key.ts';
 import { lockDataDir } from './data-dir.ts';
-import { Tracker } from './node/tracker.ts';
+import { Supervisor } from './supervisor.ts';
 import { isForeground } from './terminal.ts';
 import { helpText, VERSION } from './usage.ts';
 
@@ -49,13 +49,13 @@ async function runTracker(args: TrackerArguments): Promise<void> {
   process.on('unhandledRejection', fatal);
   const { addresses } = info;
   const listen = args.listen ?? address;
-  const tracker = await Tracker.start({ ...args, addresses, listen, key, log, onFatal: fatal });
   if (addresses.length < 3) log.warn(`with ${addresses.length} of 3 trackers, no failure is tolerated`);
+  const supervisor = new Supervisor({ ...args, addresses, listen, key, log, onFatal: fatal });
   stopWhenAsked(async () => {
-    await tracker.stop();
+    await supervisor.stop();
     unlock();
   });
-  await tracker.ready;
+  const tracker = await supervisor.start();
   process.stdout.write(`mt-trackerd ${args.number} ready on ${formatAddress(tracker.address)}\n`);
 }
 

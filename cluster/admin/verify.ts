@@ -4,11 +4,10 @@ import { MtError } from '../../codec/errors.ts';
 import { parseOptions, usage } from '../arguments.ts';
 import { sha256 } from '../node/digest.ts';
 import { manifestHashes } from '../state/lookups.ts';
-import { SnapshotReader } from '../state/restore.ts';
 import { stateHash } from '../state/state.ts';
 import { type Archive, openArchive } from '../store/archive.ts';
-import { DamageError } from '../store/record-table.ts';
-import { replay } from '../store/replay.ts';
+import { DamageError } from '../store/database.ts';
+import { replay, restoreSnapshot } from '../store/replay.ts';
 import { chooseDataDir } from './data-dir-option.ts';
 import type { Subcommand } from './table.ts';
 
@@ -64,8 +63,5 @@ function verifyArchive(archive: Archive): string {
 }
 
 function restoredSnapshot(archive: Archive) {
-  if (archive.snapshots.newest().chunkCount === 0) return null;
-  const reader = new SnapshotReader(sha256);
-  for (const chunk of archive.snapshots.chunks()) reader.push(chunk);
-  return reader.finish();
+  return archive.snapshots.newest().chunkCount === 0 ? null : restoreSnapshot(archive.snapshots, sha256);
 }

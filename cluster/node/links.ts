@@ -39,6 +39,8 @@ export interface LinksHost {
   /** What other trackers may call. */
   linkHandlers(from: TrackerHello): Handlers<LinkApi>;
   attachment(entry: Entry): Uint8Array | null;
+  /** A handler threw what is nobody's mistake but ours, or the disk's. */
+  onInternalError(error: unknown): void;
 }
 
 type Accepted = RpcConnection<Record<never, never>, LinkApi, typeof trackerHelloSchema>;
@@ -115,6 +117,7 @@ export class Links {
 
   /** A socket whose certificate says that it is tracker `number`. */
   accept(socket: TLSSocket, number: number): void {
+    socket.on('handlerError', this.#host.onInternalError);
     let peer: AcceptedLink | null = null;
     /** Frames of the chunk that brought the hello: they come before the promise below has told us. */
     let early: [string, Buffer][] = [];

@@ -99,11 +99,15 @@ export class Member {
     this.#timer = setInterval(() => this.#everySecond(), LEASE_REPORT_MS);
   }
 
-  async stop(): Promise<void> {
-    clearInterval(this.#timer);
+  /** Before a planned stop. */
+  async sayGoodbye(): Promise<void> {
     await this.engine.handOver(HAND_OVER_MS);
-    this.#maker.abandon();
     this.engine.driver.noteCommit();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#maker.abandon();
     this.engine.stop();
   }
 

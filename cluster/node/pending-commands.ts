@@ -23,7 +23,7 @@ interface Own {
   readonly deadlineMs: number;
   readonly resolve: (reply: Reply) => void;
   readonly reject: (error: MtError) => void;
-  /** Where it is: not sent, forwarded to another tracker, or in this leader's log. */
+  /** Where it is: not sent, forwarded to another tracker, or on its way into this leader's log. */
   place: 'waiting' | 'away' | 'log';
   /** It left at least once and nobody knows what became of it. */
   uncertain: boolean;
@@ -95,21 +95,13 @@ export class PendingCommands {
     const outgoing: Outgoing[] = [];
     for (const ref of this.#waiting) {
       const own = this.#byRef.get(ref);
-      if (own?.kind !== 'own') continue; // gave up meanwhile
-      if (forward) {
-        own.place = 'away';
-        this.#away.add(ref);
-      }
+      if (own?.kind !== 'own' || own.place !== 'waiting') continue; // gave up, or left, meanwhile
+      own.place = forward ? 'away' : 'log';
+      if (forward) this.#away.add(ref);
       outgoing.push({ ref, data: own.data, attachment: own.attachment });
     }
     this.#waiting = [];
     return outgoing;
-  }
-
-  /** It is in this leader's log. */
-  accepted(ref: Ref): void {
-    const pending = this.#byRef.get(ref);
-    if (pending?.kind === 'own') pending.place = 'log';
   }
 
   applied(ref: Ref, reply: Reply): void {

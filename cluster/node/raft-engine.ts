@@ -236,7 +236,6 @@ export class RaftEngine implements Engine, DriverHost {
         request(null);
         continue;
       }
-      this.#commands.accepted(ref);
       this.#refAtIndex.set(index, ref);
       this.#indexOfRef.set(ref, index);
     }

@@ -5,10 +5,14 @@ import type { Logger } from 'pino';
 import type { Membership } from '../raft/types.ts';
 import { takeSnapshot } from '../state/snapshot.ts';
 import type { Snapshot } from '../state/types.ts';
+import { isDiskFull } from '../store/database.ts';
 import type { Store } from '../store/store.ts';
 import { sha256 } from './digest.ts';
 import type { Driver } from './driver.ts';
 import { SNAPSHOT_CHUNK_PAUSE_MS, type SnapshotSettings } from './settings.ts';
+
+/** After a full disk. */
+const RETRY_MS = 10_000;
 
 interface Making {
   readonly snapshot: Snapshot;
@@ -27,6 +31,7 @@ export class SnapshotMaker {
   readonly #settings: SnapshotSettings;
   #making: Making | null = null;
   #timer: NodeJS.Timeout | undefined;
+  #retryAtMs = 0;
 
   constructor(store: Store, driver: Driver, log: Logger, settings: SnapshotSettings) {
     this.#store = store;
@@ -37,8 +42,8 @@ export class SnapshotMaker {
 
   /** Starts one when enough was applied since the last. */
   look(): void {
-    const { state, isDiskFull } = this.#driver;
-    if (this.#making || isDiskFull || state.witness !== null) return;
+    const { state, isDiskFull: noRoom } = this.#driver;
+    if (this.#making || noRoom || state.witness !== null || performance.now() < this.#retryAtMs) return;
     if (state.index - this.#store.snapshots.newest().meta.index < this.#settings.everyEntries) return;
     this.#making = {
       snapshot: takeSnapshot(state, sha256),
@@ -69,17 +74,35 @@ export class SnapshotMaker {
       return;
     }
     making.hash.update(chunk);
-    this.#store.transaction(() => this.#store.snapshots.putChunk(making.snapshot.index, making.chunkCount, chunk));
+    try {
+      this.#store.transaction(() => this.#store.snapshots.putChunk(making.snapshot.index, making.chunkCount, chunk));
+    } catch (error) {
+      this.#giveUp(error);
+      return;
+    }
     making.chunkCount++;
     making.size += chunk.length;
     this.#timer = setTimeout(() => this.#next(), SNAPSHOT_CHUNK_PAUSE_MS);
+  }
+
+  /** No room for a snapshot is no harm yet: the log is still there. Anything else is the end. */
+  #giveUp(error: unknown): void {
+    this.abandon();
+    if (!isDiskFull(error)) throw error;
+    this.#retryAtMs = performance.now() + RETRY_MS;
+    this.#log.warn('no room for a snapshot');
   }
 
   #complete({ snapshot, term, membership, hash, chunkCount, size, startedMs }: Making): void {
     const { index } = snapshot;
     const meta = { index, term, membership };
     const chain = this.#store.log.chainAt(index);
-    this.#store.completeSnapshot({ meta, chain, chunkCount, size, hash: hash.digest() }, this.#settings.entriesKept);
+    try {
+      this.#store.completeSnapshot({ meta, chain, chunkCount, size, hash: hash.digest() }, this.#settings.entriesKept);
+    } catch (error) {
+      this.#giveUp(error);
+      return;
+    }
     this.#log.info({ index, size, tookMs: Math.round(performance.now() - startedMs) }, 'snapshot taken');
   }
 }

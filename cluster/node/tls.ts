@@ -2,7 +2,8 @@
 // certificate alone; names and authorities of the web mean nothing here.
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { once } from 'node:events';
-import { connect, createServer, type Server, type TLSSocket } from 'node:tls';
+import type { AddressInfo, Socket } from 'node:net';
+import { connect, createServer, type TLSSocket } from 'node:tls';
 import { isMtError, MtError } from '../../codec/errors.ts';
 import { makeTrackerIdentity, type PeerRole, roleOf, type TlsIdentity } from '../../codec/identity.ts';
 import { type Address, formatAddress } from '../../codec/ids.ts';
@@ -24,6 +25,16 @@ export function makeIdentity(key: ClusterKey, number: number): Promise<TlsIdenti
   return makeTrackerIdentity(key.signing, number, Date.now());
 }
 
+/** The open port. */
+export interface Listener {
+  readonly port: number;
+  /** Takes nobody any more, and resolves when all connections have ended; those that linger are cut. */
+  close(): Promise<void>;
+}
+
+/** Connections say goodbye within half a second; what is still there has not even finished its handshake. */
+const CLOSE_MS_MAX = 700;
+
 /**
  * Listens for daemons and trackers.
  * @throws MtError ADDRESS_IN_USE, PERMISSION or INVALID_ARGUMENT when the address cannot be had.
@@ -33,7 +44,8 @@ export async function listen(
   identity: TlsIdentity,
   key: ClusterKey,
   onPeer: (socket: TLSSocket, role: PeerRole) => void,
-): Promise<Server> {
+): Promise<Listener> {
+  const sockets = new Set<Socket>();
   const server = createServer({
     key: identity.keyPem,
     cert: identity.certPem,
@@ -42,6 +54,10 @@ export async function listen(
     rejectUnauthorized: false, // daemons sign their own; roleOf decides who is what
     handshakeTimeout: HANDSHAKE_MS_MAX,
     noDelay: true,
+  });
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
   });
   server.on('secureConnection', (socket: TLSSocket) => {
     socket.on('error', () => {});
@@ -56,7 +72,16 @@ export async function listen(
   } catch (error) {
     throw explainListen(error as NodeJS.ErrnoException, address);
   }
-  return server;
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        setTimeout(() => {
+          for (const socket of sockets) socket.destroy();
+        }, CLOSE_MS_MAX).unref();
+      }),
+  };
 }
 
 function explainListen(error: NodeJS.ErrnoException, address: Address): unknown {

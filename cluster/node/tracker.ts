@@ -1,6 +1,5 @@
 // One tracker: puts store, links, engine and servers together, and takes them through its life: listening, forming or joining a
 // cluster, serving, stopping. Everything with a rule of its own is in a file of its own.
-import type { Server } from 'node:tls';
 import type { Logger } from 'pino';
 import type { TlsIdentity } from '../../codec/identity.ts';
 import type { Address } from '../../codec/ids.ts';
@@ -8,8 +7,9 @@ import type { Handlers } from '../../codec/rpc.ts';
 import type { Founder, LinkApi } from '../../codec/tracker-link.ts';
 import type { TrackerHello } from '../../codec/tracker-rpc.ts';
 import type { Membership } from '../raft/types.ts';
-import { SnapshotReader } from '../state/restore.ts';
-import { emptyState, type State } from '../state/state.ts';
+import type { State } from '../state/state.ts';
+import { isBrokenDisk, isDamage } from '../store/database.ts';
+import { applyRows, restoreSnapshot } from '../store/replay.ts';
 import { Store } from '../store/store.ts';
 import { sha256 } from './digest.ts';
 import { Formation } from './formation.ts';
@@ -19,7 +19,7 @@ import { Member } from './member.ts';
 import { DaemonServer } from './server/daemon-server.ts';
 import { randomToken } from './server/tokens.ts';
 import { SNAPSHOTS_DEFAULT, type SnapshotSettings } from './settings.ts';
-import { type ClusterKey, listen, makeIdentity } from './tls.ts';
+import { type ClusterKey, type Listener, listen, makeIdentity } from './tls.ts';
 
 export interface TrackerConfig {
   readonly number: number;
@@ -40,7 +40,7 @@ export class Tracker {
   readonly #store: Store;
   readonly #links: Links;
   readonly #daemons: DaemonServer;
-  #server: Server | null = null;
+  #server: Listener | null = null;
   #formation: Formation | null = null;
   #member: Member | null = null;
   #becameMember!: () => void;
@@ -56,7 +56,7 @@ export class Tracker {
       await tracker.#begin(identity);
       return tracker;
     } catch (error) {
-      await tracker.stop();
+      await tracker.abort();
       throw error;
     }
   }
@@ -79,11 +79,12 @@ export class Tracker {
         onDown: (_number, theirs) => this.#member?.engine.onLinkDown(theirs.incarnation),
         linkHandlers: (from) => this.#linkHandlers(from),
         attachment: (entry) => this.#store.log.attachment(entry),
+        onInternalError: (error) => this.#onInternalError(error),
       },
     );
     this.#daemons = new DaemonServer({
       hello,
-      log,
+      onInternalError: (error) => this.#onInternalError(error),
       context: () => this.#member?.context ?? null,
       whyNot: () => this.#formation?.waitingFor ?? '',
     });
@@ -92,17 +93,21 @@ export class Tracker {
   /** Where it listens. */
   get address(): Address {
     const { host, port } = this.#config.listen;
-    const bound = this.#server?.address();
-    return { host, port: typeof bound === 'object' && bound ? bound.port : port };
+    return { host, port: this.#server?.port ?? port };
   }
 
   /** A clean stop: nobody is served any more, everything is on disk. */
   async stop(): Promise<void> {
+    await this.#member?.sayGoodbye();
+    await this.abort();
+  }
+
+  /** A stop without goodbye: where the data cannot be trusted, nothing more is said or written. */
+  async abort(): Promise<void> {
     this.#formation?.stop();
-    await this.#member?.stop();
+    this.#member?.stop();
     // Before the links are cut: daemons that lose theirs dial again within milliseconds.
-    const server = this.#server;
-    const closed = server && new Promise<void>((resolve) => server.close(() => resolve()));
+    const closed = this.#server?.close();
     this.#daemons.close();
     this.#links.close();
     await closed;
@@ -130,6 +135,12 @@ export class Tracker {
     });
   }
 
+  /** A failed request is logged; a disk that cannot be trusted ends it all. */
+  #onInternalError(error: unknown): void {
+    if (isDamage(error) || isBrokenDisk(error)) this.#config.onFatal(error);
+    else this.#config.log.error({ err: error }, 'a request failed');
+  }
+
   /** This tracker belongs to a cluster from now on. */
   #join(clusterId: string, founders: readonly Founder[] | null): void {
     this.#formation?.stop();
@@ -146,7 +157,7 @@ export class Tracker {
     this.#member = new Member({
       number,
       store: this.#store,
-      state: restoreState(this.#store),
+      state: loadState(this.#store),
       links: this.#links,
       key,
       log,
@@ -190,10 +201,10 @@ function peersOf(addresses: readonly Address[], number: number): Map<number, Add
   );
 }
 
-/** The state of the newest snapshot; what follows in the log is applied by the driver. @throws DamageError */
-export function restoreState(store: Store): State {
-  if (store.snapshots.newest().chunkCount === 0) return emptyState();
-  const reader = new SnapshotReader(sha256);
-  for (const chunk of store.snapshots.chunks()) reader.push(chunk);
-  return reader.finish();
+/** The state as far as it is known to be committed: the newest snapshot and the entries behind it. @throws DamageError */
+function loadState(store: Store): State {
+  const state = restoreSnapshot(store.snapshots, sha256);
+  const upTo = Math.min(store.hardState.commit, store.log.lastIndex());
+  for (const _ of applyRows(store.log, state, store.log.chainAt(state.index), upTo));
+  return state;
 }

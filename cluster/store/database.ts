@@ -50,6 +50,29 @@ function proveDurable(db: Db): void {
   assert.equal(db.pragma('synchronous', { simple: true }), SYNCHRONOUS_FULL);
 }
 
+/** Something on this disk is not what was written: never serve it, never vote by it (RAFT.md 35). */
+export class DamageError extends Error {
+  constructor(what: string, options?: ErrorOptions) {
+    super(`Damaged data: ${what}`, options);
+    this.name = 'DamageError';
+  }
+}
+
+/** Found by us, or by SQLite itself. */
+export function isDamage(error: unknown): error is Error {
+  if (error instanceof DamageError) return true;
+  return error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
+}
+
+/** After this nobody knows what the disk holds: the process must end (RAFT.md 37). */
+export function isBrokenDisk(error: unknown): boolean {
+  return (
+    error instanceof Database.SqliteError &&
+    /^SQLITE_(IOERR|READONLY|CANTOPEN|FULL)/.test(error.code) &&
+    !isDiskFull(error)
+  );
+}
+
 /** No room: the one SQLite error that a tracker lives through. Every other write error ends the process (scenario 37). */
 export function isDiskFull(error: unknown): boolean {
   return error instanceof Database.SqliteError && error.code === 'SQLITE_FULL';

@@ -5,9 +5,9 @@ import type { Statement } from 'better-sqlite3';
 import type { Entry, LogReader, SnapshotMeta } from '../raft/types.ts';
 import { attach, attachmentOf } from './attachments.ts';
 import { CHAIN_START, checksumRow, KIND_CODE, KIND_NAME, type RowContent, sumRow } from './checksum.ts';
-import type { Db } from './database.ts';
+import { DamageError, type Db } from './database.ts';
 import type { ManifestTable } from './manifest-table.ts';
-import { DamageError, type RecordTable } from './record-table.ts';
+import type { RecordTable } from './record-table.ts';
 import type { SnapshotTable } from './snapshot-table.ts';
 
 export interface EntryRow {
@@ -39,12 +39,13 @@ export class EventLog implements LogReader {
   readonly #range: Statement<[number, number], EntryRow>;
   readonly #page: Statement<[number, number, number], EntryRow>;
   readonly #one: Statement<[number], EntryRow>;
+  readonly #bounds: Statement<[], { last: number | null }>;
   readonly #configs: Statement<[number], EntryRow>;
   /** Invariant: entries purged.purged_index + 1 … #last are readable, without gaps. */
-  #start: LogStart;
-  #last: number;
-  #lastTerm: number;
-  #lastChain: Uint8Array;
+  #start: LogStart = { purged_index: 0, purged_term: 0 };
+  #last = 0;
+  #lastTerm = 0;
+  #lastChain: Uint8Array = CHAIN_START;
 
   constructor(db: Db, records: RecordTable, manifests: ManifestTable, snapshots: SnapshotTable) {
     this.#records = records;
@@ -60,12 +61,17 @@ export class EventLog implements LogReader {
     );
     this.#one = db.prepare(`SELECT ${COLUMNS} FROM entries WHERE log_index = ?`);
     this.#configs = db.prepare(`SELECT ${COLUMNS} FROM entries WHERE kind = 2 AND log_index > ? ORDER BY log_index`);
-    this.#start = (records.read('log_start') as LogStart | null) ?? { purged_index: 0, purged_term: 0 };
-    const last = db.prepare('SELECT max(log_index) AS last FROM entries').get() as { last: number | null };
-    this.#last = Math.max(last.last ?? 0, this.#start.purged_index);
+    this.#bounds = db.prepare('SELECT max(log_index) AS last FROM entries');
+    this.reload();
+  }
+
+  /** Reads again where the log begins and ends: after a transaction that was rolled back. */
+  reload(): void {
+    this.#start = (this.#records.read('log_start') as LogStart | null) ?? { purged_index: 0, purged_term: 0 };
+    this.#last = Math.max(this.#bounds.get()?.last ?? 0, this.#start.purged_index);
     const row = this.#last > this.#start.purged_index ? this.#checkedRow(this.#last) : null;
     this.#lastTerm = row?.term ?? this.#start.purged_term;
-    this.#lastChain = row?.chain ?? this.chainAt(this.#last);
+    this.#lastChain = row?.chain ?? this.#storedChain(this.#last);
   }
 
   firstIndex(): number {
@@ -116,8 +122,11 @@ export class EventLog implements LogReader {
 
   /** Chain hash of the entry at `index`, which must be in the log or at its start. */
   chainAt(index: number): Uint8Array {
+    return index === this.#last ? this.#lastChain : this.#storedChain(index);
+  }
+
+  #storedChain(index: number): Uint8Array {
     if (index === 0) return CHAIN_START;
-    if (index === this.#last && this.#lastChain) return this.#lastChain;
     const row = this.#one.get(index);
     if (row) return row.chain;
     const snapshot = this.#snapshots.newest();

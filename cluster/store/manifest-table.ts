@@ -2,8 +2,7 @@
 import { hash as digest } from 'node:crypto';
 import type { Statement } from 'better-sqlite3';
 import type { Attachment } from './attachments.ts';
-import type { Db } from './database.ts';
-import { DamageError } from './record-table.ts';
+import { DamageError, type Db } from './database.ts';
 
 export class ManifestTable {
   readonly #insert: Statement<[Uint8Array, Uint8Array]>;

@@ -4,15 +4,7 @@ import type { Statement } from 'better-sqlite3';
 import * as v from 'valibot';
 import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
 import { countSchema, tokenSchema } from '../../codec/ids.ts';
-import type { Db } from './database.ts';
-
-/** Something on this disk is not what was written: never serve it, never vote by it (RAFT.md 35). */
-export class DamageError extends Error {
-  constructor(what: string) {
-    super(`Damaged data: ${what}`);
-    this.name = 'DamageError';
-  }
-}
+import { DamageError, type Db } from './database.ts';
 
 export const memberSchema = v.strictObject({
   number: countSchema,

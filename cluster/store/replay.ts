@@ -1,6 +1,6 @@
-// Reads a data directory from its beginning and applies it again: the way events are listed and data is verified. The beginning is
-// the first entry, or, where the history does not reach back that far, the newest snapshot.
-
+// Applies the log of a database to a state again, with every checksum and the chain verified: at a tracker's start, for listing events,
+// for verifying.
+import { MtError } from '../../codec/errors.ts';
 import { advance, apply } from '../state/apply.ts';
 import { decodeCommand } from '../state/commands.ts';
 import { SnapshotReader } from '../state/restore.ts';
@@ -8,8 +8,9 @@ import { emptyState, type State } from '../state/state.ts';
 import type { Applied, Command, Sha256 } from '../state/types.ts';
 import type { Archive } from './archive.ts';
 import { CHAIN_START, KIND_NAME, sumRow } from './checksum.ts';
-import { contentOf, type EntryRow } from './event-log.ts';
-import { DamageError } from './record-table.ts';
+import { DamageError } from './database.ts';
+import { contentOf, type EntryRow, type EventLog } from './event-log.ts';
+import type { SnapshotTable } from './snapshot-table.ts';
 
 export interface Replayed {
   readonly row: EntryRow;
@@ -22,33 +23,58 @@ export interface Replay {
   /** Index that the state starts after: 0, or that of a snapshot. */
   readonly anchor: number;
   readonly state: State;
-  /** Entries through the commit index of the moment, with every checksum and the chain verified. Call again for later ones. */
+  /** Entries through the commit index of the moment. Call again for later ones. */
   more(): Generator<Replayed>;
 }
 
-/** @throws DamageError @throws UnknownCommandError */
+/**
+ * From the first entry, or, where the history does not reach back that far, from the newest snapshot.
+ * @throws DamageError @throws UnknownCommandError
+ */
 export function replay(archive: Archive, sha256: Sha256): Replay {
-  const first = archive.log.rows(1, 2).next();
-  const newest = archive.snapshots.newest();
-  const fromStart = !first.done || newest.meta.index === 0;
-  const anchor = fromStart ? 0 : newest.meta.index;
-  const state = fromStart ? emptyState() : restore(archive, sha256);
-  let chain: Uint8Array = fromStart ? CHAIN_START : newest.chain;
-  let next = anchor + 1;
+  const fromStart = !archive.log.rows(1, 2).next().done || archive.snapshots.newest().meta.index === 0;
+  const state = fromStart ? emptyState() : restoreSnapshot(archive.snapshots, sha256);
+  const anchor = state.index;
+  let chain: Uint8Array = fromStart ? CHAIN_START : archive.snapshots.newest().chain;
   return {
     anchor,
     state,
     *more() {
-      for (const row of archive.log.rows(next, archive.commit() + 1)) {
-        if (row.log_index !== next) throw new DamageError(`log row ${next} is missing`);
-        const sums = sumRow(contentOf(row), chain);
-        if (!row.chain.equals(sums.chain)) throw new DamageError(`the chain is broken at log row ${next}`);
-        chain = sums.chain;
-        next++;
-        yield applyRow(state, row);
+      for (const replayed of applyRows(archive.log, state, chain, archive.commit())) {
+        chain = replayed.row.chain;
+        yield replayed;
       }
     },
   };
+}
+
+/**
+ * Applies the rows after `state.index` through `upTo`.
+ * @param chain hash of the entry at state.index. @throws DamageError
+ */
+export function* applyRows(log: EventLog, state: State, chain: Uint8Array, upTo: number): Generator<Replayed> {
+  let previous = chain;
+  for (const row of log.rows(state.index + 1, upTo + 1)) {
+    const next = state.index + 1;
+    if (row.log_index !== next) throw new DamageError(`log row ${next} is missing`);
+    const sums = sumRow(contentOf(row), previous);
+    if (!row.chain.equals(sums.chain)) throw new DamageError(`the chain is broken at log row ${next}`);
+    previous = row.chain;
+    yield applyRow(state, row);
+  }
+}
+
+/** The state of the newest snapshot; the empty one when there is none. @throws DamageError */
+export function restoreSnapshot(snapshots: SnapshotTable, sha256: Sha256): State {
+  if (snapshots.newest().chunkCount === 0) return emptyState();
+  try {
+    const reader = new SnapshotReader(sha256);
+    for (const chunk of snapshots.chunks()) reader.push(chunk);
+    return reader.finish();
+  } catch (cause) {
+    if (cause instanceof MtError) throw new DamageError(`the snapshot (${cause.message})`, { cause });
+    throw cause;
+  }
 }
 
 function applyRow(state: State, row: EntryRow): Replayed {
@@ -58,10 +84,4 @@ function applyRow(state: State, row: EntryRow): Replayed {
   }
   const command = decodeCommand(row.data);
   return { row, command, applied: apply(state, row.log_index, command) };
-}
-
-function restore(archive: Archive, sha256: Sha256): State {
-  const reader = new SnapshotReader(sha256);
-  for (const chunk of archive.snapshots.chunks()) reader.push(chunk);
-  return reader.finish();
 }

@@ -8,8 +8,7 @@ import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
 import { countSchema } from '../../codec/ids.ts';
 import type { Membership, SnapshotMeta } from '../raft/types.ts';
 import { CHAIN_START } from './checksum.ts';
-import type { Db } from './database.ts';
-import { DamageError } from './record-table.ts';
+import { DamageError, type Db } from './database.ts';
 
 /** A chunk of a snapshot: small enough to write and send between two heartbeats. */
 export const SNAPSHOT_CHUNK_BYTES = 256 * 1024;
@@ -50,6 +49,7 @@ export class SnapshotTable {
   readonly #chunk: Statement<[number, number], { data: Buffer }>;
   readonly #deleteRows: Statement<[number, number]>;
   readonly #deleteOrphans: Statement<[number]>;
+  readonly #last: Statement<[], SnapshotRow>;
   #newest: Snapshot;
 
   constructor(db: Db, founding: Membership) {
@@ -64,8 +64,18 @@ export class SnapshotTable {
       (SELECT log_index FROM snapshots ORDER BY log_index DESC LIMIT ?)`);
     this.#deleteOrphans = db.prepare(`DELETE FROM snapshot_chunks WHERE log_index < ? AND log_index NOT IN
       (SELECT log_index FROM snapshots)`);
-    const row = db.prepare('SELECT * FROM snapshots ORDER BY log_index DESC LIMIT 1').get() as SnapshotRow | undefined;
+    this.#last = db.prepare('SELECT * FROM snapshots ORDER BY log_index DESC LIMIT 1');
+    this.#newest = this.reload(founding);
+  }
+
+  /**
+   * Reads again which one is the newest: after a transaction that was rolled back, or when the cluster was founded.
+   * @param founding the membership in force at index 0.
+   */
+  reload(founding: Membership): Snapshot {
+    const row = this.#last.get();
     this.#newest = row ? readRow(row) : foundingSnapshot(founding);
+    return this.#newest;
   }
 
   newest(): Snapshot {

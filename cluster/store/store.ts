@@ -3,13 +3,15 @@
 import { join } from 'node:path';
 import { MtError } from '../../codec/errors.ts';
 import type { HardState, Index, Membership, NodeInfo, Write } from '../raft/types.ts';
-import { type Db, isDiskFull, openDatabase } from './database.ts';
+import { DamageError, type Db, isDiskFull, openDatabase } from './database.ts';
+import { DurableMark } from './durable-mark.ts';
 import { EventLog } from './event-log.ts';
 import { ManifestTable } from './manifest-table.ts';
 import { type Identity, type Member, RecordTable } from './record-table.ts';
 import { type Snapshot, SnapshotTable } from './snapshot-table.ts';
 
 export const DATABASE_FILE = 'tracker.sqlite';
+export const MARK_FILE = 'promised';
 
 export interface Batch {
   readonly writes: readonly Write[];
@@ -22,12 +24,13 @@ export interface Batch {
 export class Store {
   readonly #db: Db;
   readonly #records: RecordTable;
+  readonly #mark: DurableMark;
   readonly manifests: ManifestTable;
   #identity: Identity;
   #hardState: HardState & { commit: Index };
   #mayVote: boolean;
-  #snapshots!: SnapshotTable;
-  #log!: EventLog;
+  readonly snapshots: SnapshotTable;
+  readonly log: EventLog;
 
   /**
    * Opens the data directory of tracker `number`, or makes it.
@@ -52,7 +55,10 @@ export class Store {
     this.#records.write('identity', this.#identity);
     this.#hardState = this.#records.read('hard_state') ?? { term: 0, vote: null, commit: 0 };
     this.#mayVote = this.#records.read('fitness')?.may_vote ?? true;
-    this.#openLog();
+    this.snapshots = new SnapshotTable(this.#db, this.#foundingMembership());
+    this.log = new EventLog(this.#db, this.#records, this.manifests, this.snapshots);
+    this.#mark = new DurableMark(join(dataDir, MARK_FILE));
+    this.#checkMark();
   }
 
   get identity(): Identity {
@@ -67,19 +73,11 @@ export class Store {
     return this.#mayVote;
   }
 
-  get log(): EventLog {
-    return this.#log;
-  }
-
-  get snapshots(): SnapshotTable {
-    return this.#snapshots;
-  }
-
   /** This tracker belongs to a cluster from now on: a founder (with the first configuration), or taken in later (null). */
   joinCluster(clusterId: string, founding: readonly Member[] | null): void {
     this.#identity = { ...this.#identity, cluster_id: clusterId, founding: founding ? [...founding] : null };
     this.#records.write('identity', this.#identity);
-    this.#openLog();
+    this.#reload();
   }
 
   /**
@@ -87,34 +85,46 @@ export class Store {
    * @returns false when the disk is full: nothing was written, the same batch may be tried again.
    */
   commit(batch: Batch): boolean {
+    // A log that is cut promises less: said before it is cut, so that a crash in between is no false alarm.
+    if (batch.writes.some(({ truncateFrom }) => truncateFrom !== null)) this.#promise(batch.writes);
     this.#db.exec('BEGIN IMMEDIATE');
     try {
       for (const write of batch.writes) this.#write(write, batch.received);
       if (batch.commit > this.#hardState.commit) this.#writeHardState(this.#hardState, batch.commit);
       this.#db.exec('COMMIT');
+      this.#promise([]);
       return true;
     } catch (error) {
       if (!isDiskFull(error)) throw error;
       if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
       this.#hardState = this.#records.read('hard_state') ?? { term: 0, vote: null, commit: 0 };
-      this.#openLog(); // what it remembers of the batch is not so
+      this.#reload(); // what is remembered of the batch is not so
       return false;
     }
   }
 
   /** So that a restart, and whoever reads this file, knows how far the log is decided although nothing more was written. */
   noteCommit(commit: Index): void {
-    if (commit > this.#hardState.commit) this.#writeHardState(this.#hardState, commit);
+    if (commit <= this.#hardState.commit) return;
+    try {
+      this.#writeHardState(this.#hardState, commit);
+    } catch (error) {
+      if (!isDiskFull(error)) throw error; // only a hint: the next one will do
+    }
   }
 
   /** Own snapshot taken: keep `entriesKept` entries before it for followers that are a little behind. */
   completeSnapshot(snapshot: Snapshot, entriesKept: number): void {
-    this.#db.transaction(() => {
-      this.#snapshots.complete(snapshot);
-      const start = snapshot.meta.index - entriesKept;
-      if (start < this.#log.firstIndex()) return;
-      this.#log.startAfter(start, this.#log.term(start)!, this.#log.chainAt(start));
-    })();
+    try {
+      this.transaction(() => {
+        this.snapshots.complete(snapshot);
+        const start = snapshot.meta.index - entriesKept;
+        if (start >= this.log.firstIndex()) this.log.startAfter(start, this.log.term(start)!, this.log.chainAt(start));
+      });
+    } catch (error) {
+      this.#reload();
+      throw error;
+    }
   }
 
   /** A durable transaction of the caller's own, such as chunks of a snapshot. */
@@ -133,19 +143,46 @@ export class Store {
   }
 
   close(): void {
+    this.#mark.close();
     this.#db.close();
   }
 
   #write(write: Write, received: Snapshot | null): void {
     if (write.hardState) this.#writeHardState(write.hardState, this.#hardState.commit);
     // Before the snapshot: what it cuts off is not committed history either.
-    if (write.truncateFrom !== null) this.#log.truncateFrom(write.truncateFrom);
+    if (write.truncateFrom !== null) this.log.truncateFrom(write.truncateFrom);
     if (write.snapshot) {
       if (received?.meta.index !== write.snapshot.index) throw new Error('the snapshot to install is not at hand');
-      this.#snapshots.complete(received);
-      this.#log.startAfter(write.snapshot.index, write.snapshot.term, received.chain);
+      this.snapshots.complete(received);
+      this.log.startAfter(write.snapshot.index, write.snapshot.term, received.chain);
     }
-    this.#log.append(write.append);
+    this.log.append(write.append);
+  }
+
+  /** Marks what is durable, but for what `cuts` are about to take away. */
+  #promise(cuts: readonly Write[]): void {
+    const index = cuts.reduce(
+      (last, { truncateFrom }) => Math.min(last, (truncateFrom ?? last + 1) - 1),
+      this.log.lastIndex(),
+    );
+    const { term: hardTerm, vote } = this.#hardState;
+    this.#mark.write({ index, term: this.log.term(index) ?? 0, hardTerm, vote });
+  }
+
+  /** @throws DamageError when something that was promised is not there any more. */
+  #checkMark(): void {
+    const promised = this.#mark.read();
+    if (!promised) return;
+    const { index, term, hardTerm, vote } = promised;
+    if (this.log.lastIndex() < index) {
+      throw new DamageError(`the log ends at ${this.log.lastIndex()}, but ${index} was promised`);
+    }
+    const found = this.log.term(index);
+    if (found !== null && found < term) throw new DamageError(`log row ${index} is of term ${found}, not ${term}`);
+    const own = this.#hardState;
+    if (own.term < hardTerm || (own.term === hardTerm && vote !== null && own.vote !== vote)) {
+      throw new DamageError(`the vote of term ${hardTerm} is gone`);
+    }
   }
 
   #writeHardState({ term, vote }: HardState, commit: Index): void {
@@ -153,9 +190,13 @@ export class Store {
     this.#records.write('hard_state', this.#hardState);
   }
 
-  #openLog(): void {
-    this.#snapshots = new SnapshotTable(this.#db, membershipOf(this.#identity.founding ?? []));
-    this.#log = new EventLog(this.#db, this.#records, this.manifests, this.#snapshots);
+  #reload(): void {
+    this.snapshots.reload(this.#foundingMembership());
+    this.log.reload();
+  }
+
+  #foundingMembership(): Membership {
+    return membershipOf(this.#identity.founding ?? []);
   }
 }
 

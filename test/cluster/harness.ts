@@ -24,20 +24,25 @@ export async function until<T>(what: string, probe: () => T | Promise<T>, timeou
   }
 }
 
-/** Ports that were free a moment ago. */
+/**
+ * Ports that were free a moment ago. Below the range that the system gives to outgoing connections, so that a tracker finds its
+ * port free again when it is restarted.
+ */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve) => {
-          const server = createServer().listen(0, HOST, () => resolve(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const ports: number[] = [];
+  while (ports.length < count) {
+    const port = 10_000 + Math.floor(Math.random() * 22_000);
+    if (!ports.includes(port) && (await isFree(port))) ports.push(port);
+  }
   return ports;
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, HOST, () => server.close(() => resolve(true)));
+  });
 }
 
 export class TestTracker {
@@ -108,7 +113,7 @@ export class TestCluster {
   }
 
   run(...args: string[]): ChildProcess {
-    return spawn(process.execPath, [PROGRAM, ...args], {
+    return spawn(process.execPath, [...(process.env.MT_NODE_ARGS?.split(' ') ?? []), PROGRAM, ...args], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, XDG_STATE_HOME: this.dir },
     });

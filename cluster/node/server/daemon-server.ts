@@ -1,6 +1,5 @@
 // Serves daemons: one RpcConnection each, all methods of codec/tracker-rpc.ts. Knows the engine by its interface only.
 import type { TLSSocket } from 'node:tls';
-import type { Logger } from 'pino';
 import { MtError } from '../../../codec/errors.ts';
 import { type CallContext, type Handlers, RpcConnection } from '../../../codec/rpc.ts';
 import { daemonHelloSchema, type TrackerApi, type TrackerHello, trackerApi } from '../../../codec/tracker-rpc.ts';
@@ -24,7 +23,8 @@ type DaemonConnection = RpcConnection<Record<never, never>, TrackerApi, typeof d
 
 export interface DaemonServerOptions {
   readonly hello: () => TrackerHello;
-  readonly log: Logger;
+  /** A handler threw what is nobody's mistake but ours, or the disk's. */
+  readonly onInternalError: (error: unknown) => void;
   /** Null until the cluster has formed: then nothing can be answered, and `whyNot` says what is missing. */
   readonly context: () => ServerContext | null;
   readonly whyNot: () => string;
@@ -48,8 +48,8 @@ export class DaemonServer {
     // Its handshake was under way when the tracker began to stop.
     if (this.#isClosed) return void socket.destroy();
     const remote = (socket.remoteAddress ?? 'unknown').replace(/^::ffff:/, '');
-    const { log, hello } = this.#options;
-    socket.on('handlerError', (error: unknown) => log.error({ err: error }, 'a request failed'));
+    const { hello } = this.#options;
+    socket.on('handlerError', this.#options.onInternalError);
     const connection: DaemonConnection = new RpcConnection(socket, {
       calls: {},
       serves: trackerApi,

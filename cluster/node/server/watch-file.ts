@@ -60,10 +60,10 @@ class FileStream implements FileWatcher {
     this.#fresh = true;
   }
 
-  deliver(index: number): void {
+  deliver(): void {
     try {
       if (this.#fresh) this.#sendAll();
-      else this.#sendChanges(index);
+      else this.#sendChanges();
     } catch (error) {
       this.#end(error as MtError);
     }
@@ -79,8 +79,9 @@ class FileStream implements FileWatcher {
     this.#emit({ index: state.index, reset: true, up: peers, down: [], removed: false });
   }
 
-  #sendChanges(index: number): void {
+  #sendChanges(): void {
     const state = this.#context.state();
+    const { index } = state;
     const own = sessionInfo(state, this.#actor);
     if (!own) throw new MtError('NOT_LOGGED_IN', 'This daemon is not logged in', 'Run: mt login <user_id>');
     if (this.#removed) {
@@ -131,6 +132,6 @@ export const watchFile: Handler<'watch_file'> = async (context, caller, params, 
     const stream = new FileStream(context, actor, params, call, end);
     const stop = context.watches.addFile(stream);
     call.signal.addEventListener('abort', onAbort, { once: true });
-    stream.deliver(context.state().index);
+    stream.deliver();
   });
 };

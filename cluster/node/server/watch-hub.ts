@@ -14,21 +14,20 @@ export interface FileWatcher {
   /** The state was replaced. */
   reset(): void;
   /** Once after each turn with news for it. */
-  deliver(index: number): void;
+  deliver(): void;
 }
 
 export interface SessionWatcher {
   onEvent(event: StateEvent): void;
   reset(): void;
   membersChanged(): void;
-  deliver(index: number): void;
+  deliver(): void;
 }
 
 export class WatchHub {
   readonly #files = new Map<string, Set<FileWatcher>>();
   readonly #sessions = new Set<SessionWatcher>();
   readonly #dirty = new Set<FileWatcher | SessionWatcher>();
-  #index = 0;
   #scheduled = false;
 
   constructor(engine: Engine) {
@@ -70,7 +69,6 @@ export class WatchHub {
       }
       return;
     }
-    this.#index = applied.index;
     if (applied.events.length === 0 || (this.#files.size === 0 && this.#sessions.size === 0)) return;
     for (const event of applied.events) this.#route(event);
   }
@@ -144,7 +142,7 @@ export class WatchHub {
       this.#scheduled = false;
       const dirty = [...this.#dirty];
       this.#dirty.clear();
-      for (const each of dirty) each.deliver(this.#index);
+      for (const each of dirty) each.deliver();
     });
   }
 }

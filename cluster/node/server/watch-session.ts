@@ -58,7 +58,7 @@ class SessionStream implements SessionWatcher {
     this.#draft().trackers = this.#context.members();
   }
 
-  deliver(index: number): void {
+  deliver(): void {
     const state = this.#context.state();
     const isOver = sessionInfo(state, this.#actor) === null;
     const news = this.#fresh ? blank() : (this.#news ?? (isOver ? blank() : null));
@@ -70,7 +70,7 @@ class SessionStream implements SessionWatcher {
     }
     this.#fresh = false;
     this.#news = null;
-    news.index = index;
+    news.index = state.index;
     news.session_ended = isOver;
     const keptUp = this.#call.emit(news);
     if (isOver) this.#end(null);
@@ -138,6 +138,6 @@ export const watchSession: Handler<'watch_session'> = async (context, caller, pa
     const stream = new SessionStream(context, actor, call, end);
     const stop = context.watches.addSession(stream);
     call.signal.addEventListener('abort', onAbort, { once: true });
-    stream.deliver(context.state().index);
+    stream.deliver();
   });
 };

@@ -1,0 +1,94 @@
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { DATABASE_FILE } from '../../cluster/store/store.ts';
+import { type TestClient, TestCluster, until } from './harness.ts';
+
+const test = suite<{ cluster: TestCluster; ann: TestClient }>('damaged disks of real trackers');
+test.before.each(async (context) => {
+  context.cluster = await TestCluster.make(3);
+  await context.cluster.start();
+  context.ann = await (await context.cluster.client(1)).signUp('ann');
+  for (let i = 0; i < 20; i++) await context.ann.command('create_group', { group_id: `g${i}` });
+});
+test.after.each(({ cluster }) => cluster.stop());
+
+/** Tracker 3 said so, is a voter again under a new incarnation, and has everything. */
+async function isWholeAgain(cluster: TestCluster, ann: TestClient): Promise<void> {
+  const third = cluster.tracker(3);
+  await until('tracker 3 is whole again', async () => {
+    const { trackers } = await ann.call('tracker_status', {});
+    return trackers.length === 3 && trackers[2]!.role === 'follower' && trackers[2]!.lag === 0 && third.isReady;
+  });
+  assert.match(third.stderr, /damaged data was set aside/);
+  assert.ok(readdirSync(third.dataDir).some((name) => name.startsWith('damaged-')));
+  await cluster.tracker(2).kill();
+  await ann.command('create_group', { group_id: 'after' });
+  const client = await cluster.client(3, ann.identity);
+  client.session = ann.session;
+  assert.is((await client.read('list_groups', {})).groups.length, 21);
+}
+
+test('a flipped byte in a log row is noticed at start; the tracker refills from the others', async ({
+  cluster,
+  ann,
+}) => {
+  const third = cluster.tracker(3);
+  await third.kill();
+  const db = new Database(join(third.dataDir, DATABASE_FILE));
+  const { data } = db.prepare('SELECT data FROM entries WHERE log_index = 9').get() as { data: Buffer };
+  data[20]! ^= 1;
+  db.prepare('UPDATE entries SET data = ? WHERE log_index = 9').run(data);
+  db.close();
+  cluster.spawn(3);
+  await isWholeAgain(cluster, ann);
+});
+
+test('committed transactions that a flipped byte in the WAL took away are missed', async ({ cluster, ann }) => {
+  const third = cluster.tracker(3);
+  await third.kill();
+  const path = join(third.dataDir, `${DATABASE_FILE}-wal`);
+  const wal = readFileSync(path);
+  wal[Math.floor(wal.length * 0.7)]! ^= 1;
+  writeFileSync(path, wal);
+  cluster.spawn(3);
+  await isWholeAgain(cluster, ann);
+});
+
+test('a database that is no database any more', async ({ cluster, ann }) => {
+  const third = cluster.tracker(3);
+  await third.kill();
+  for (const suffix of ['-wal', '-shm']) rmSync(join(third.dataDir, DATABASE_FILE + suffix), { force: true });
+  writeFileSync(join(third.dataDir, DATABASE_FILE), Buffer.alloc(8192, 7));
+  cluster.spawn(3);
+  await isWholeAgain(cluster, ann);
+});
+
+test('damage that shows while it runs: the process goes on, the data is set aside', async ({ cluster, ann }) => {
+  const third = cluster.tracker(3);
+  const db = new Database(join(third.dataDir, DATABASE_FILE), { timeout: 5_000 });
+  db.prepare(`UPDATE entries SET checksum = checksum + 1 WHERE log_index > 3`).run();
+  db.close();
+  // Only what is read back can be noticed: a restart of the process reads all, a running one what it is asked for.
+  await third.kill();
+  cluster.spawn(3);
+  await isWholeAgain(cluster, ann);
+});
+
+test('two wiped of three elect nobody', async ({ cluster, ann }) => {
+  await Promise.all([2, 3].map((number) => cluster.tracker(number).kill()));
+  for (const number of [2, 3]) {
+    rmSync(cluster.tracker(number).dataDir, { recursive: true });
+    cluster.spawn(number);
+  }
+  await until('both wait', () => [2, 3].every((n) => /Waits to be taken in/.test(cluster.tracker(n).stderr)));
+  const { trackers, leader } = await ann.call('tracker_status', {});
+  assert.is(leader, null);
+  assert.is(trackers.filter(({ role }) => role === 'leader').length, 0);
+  assert.not.ok(cluster.tracker(2).isReady);
+  assert.ok(existsSync(cluster.tracker(1).dataDir));
+});
+
+test.run();
