@@ -75,10 +75,14 @@ export class SimClient {
 
   /** As a tracker does it: look the account up, then propose the login against what was seen. */
   #login(): void {
-    this.#query((node) => credentials(node.app.state, this.user)?.version, this.#world.now + GIVE_UP_MS, (version) => {
-      if (version === undefined) this.#login();
-      else this.#loginAgainst(version);
-    });
+    this.#query(
+      (node) => credentials(node.app.state, this.user)?.version,
+      this.#world.now + GIVE_UP_MS,
+      (version) => {
+        if (version === undefined) this.#login();
+        else this.#loginAgainst(version);
+      },
+    );
   }
 
   #loginAgainst(password_version: number): void {

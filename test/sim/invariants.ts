@@ -1,6 +1,7 @@
 // Raft's safety, checked from outside at every step (Ongaro and Ousterhout 2014, figure 3, and what RAFT papers leave to
 // implementers): one leader a term, logs that match, leaders that have all that was committed, state machines that agree,
 // commits that stand on a quorum of durable logs and never change, indexes in order. Keeps the good copy of every committed entry.
+import { decodeMembership } from '../../cluster/raft/membership.ts';
 import type { Entry, Index, NodeId, Output, Term } from '../../cluster/raft/types.ts';
 import type { SimNode } from './node.ts';
 
@@ -11,6 +12,7 @@ const sameEntry = (a: Entry, b: Entry): boolean =>
 
 export class Invariants {
   readonly #nodes: readonly SimNode[];
+  readonly #founders: readonly NodeId[];
   readonly #leaders = new Map<Term, NodeId>();
   /** The good copy: committed[i].index = i + 1. */
   readonly committed: Entry[] = [];
@@ -24,6 +26,7 @@ export class Invariants {
 
   constructor(nodes: readonly SimNode[]) {
     this.#nodes = nodes;
+    this.#founders = nodes.map((node) => node.id);
   }
 
   afterStep(node: SimNode, output: Output): void {
@@ -130,7 +133,15 @@ export class Invariants {
   /** Somebody says for the first time that this is committed: a quorum must hold it durably, crashed members included. */
   #onQuorum(node: SimNode, entry: Entry): void {
     const { membership } = node.raft!.status();
-    const holders = membership.voters.filter((voter) => {
+    // It may have been counted before a later membership entry was appended: then the one before that was in force.
+    if (this.#holdQuorum(membership.voters, entry) || this.#holdQuorum(this.#votersBefore(entry.index), entry)) return;
+    throw new Violation(
+      `${node.id} commits ${entry.index} (term ${entry.term}), which is not durable on a majority of ${membership.voters.join(', ')}`,
+    );
+  }
+
+  #holdQuorum(voters: readonly NodeId[], entry: Entry): boolean {
+    const holders = voters.filter((voter) => {
       if (this.damaged.has(voter)) return true;
       const member = this.#nodes.find((candidate) => candidate.id === voter);
       // Wiped since: what it held is gone, but it was counted rightly.
@@ -138,10 +149,15 @@ export class Invariants {
       if (member.disk.snapshot.meta.index >= entry.index) return true;
       return member.disk.entries.some((own) => own.index === entry.index && own.term === entry.term);
     });
-    if (holders.length * 2 <= membership.voters.length) {
-      throw new Violation(
-        `${node.id} commits ${entry.index} (term ${entry.term}), durable only on ${holders.join(', ') || 'nobody'} of ${membership.voters.join(', ')}`,
-      );
+    return holders.length * 2 > voters.length;
+  }
+
+  /** By the last committed membership entry before an index. */
+  #votersBefore(index: Index): readonly NodeId[] {
+    for (let i = Math.min(index - 1, this.committed.length); i > 0; i--) {
+      const entry = this.committed[i - 1]!;
+      if (entry.kind === 'config') return decodeMembership(entry.data)!.voters;
     }
+    return this.#founders;
   }
 }
