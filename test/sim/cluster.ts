@@ -281,7 +281,7 @@ export class SimCluster {
     const members = [...this.#wanted].map((number) => this.nodes[number - 1]!);
     const spare = Math.floor((members.length - 1) / 2) - this.#hurt.size;
     const { leader } = this;
-    const voters = leader?.raft!.status().membership.voters;
+    const voters = leader?.raft?.status().membership.voters;
     const settled = voters && voters.length === members.length && members.every((node) => voters.includes(node.id));
     if (!settled || spare <= 0) return new Set();
     return new Set(
