@@ -1,6 +1,5 @@
 // Keys and certificates: the cluster key (one secret is the cluster), tracker leaves signed by it, daemons' own self-signed ones.
 // Computes only: reading and writing key files is the programs' business. Everything is Ed25519 under TLS 1.3.
-import 'reflect-metadata'; // @peculiar/x509's injector asks for it
 import {
   createHash,
   createPrivateKey,
@@ -11,10 +10,16 @@ import {
   webcrypto,
   X509Certificate,
 } from 'node:crypto';
-import * as x509 from '@peculiar/x509';
+import type * as X509 from '@peculiar/x509';
 import { MtError } from './errors.ts';
 
-x509.cryptoProvider.set(webcrypto as typeof globalThis.crypto);
+/** Only who makes a certificate pays for the library (14 MB, 60 ms): a daemon does so once in its life. */
+async function loadX509(): Promise<typeof X509> {
+  await import('reflect-metadata'); // its injector asks for it
+  const x509 = await import('@peculiar/x509');
+  x509.cryptoProvider.set(webcrypto as typeof globalThis.crypto);
+  return x509;
+}
 
 const ALGORITHM = { name: 'Ed25519' };
 const YEAR_MS = 365 * 24 * 3_600_000;
@@ -71,6 +76,7 @@ export function parseClusterKeyPem(pem: string): KeyObject[] {
 export async function makeDaemonIdentity(nowMs: number): Promise<TlsIdentity> {
   const { privateKey } = generateKeyPairSync('ed25519');
   const keys = await toCryptoKeys(privateKey);
+  const x509 = await loadX509();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serial(),
     name: 'CN=mini-torrent daemon',
@@ -86,6 +92,7 @@ export async function makeDaemonIdentity(nowMs: number): Promise<TlsIdentity> {
 export async function makeTrackerIdentity(clusterKey: KeyObject, number: number, nowMs: number): Promise<TlsIdentity> {
   const cluster = await toCryptoKeys(clusterKey);
   const validity = { notBefore: new Date(nowMs - BACKDATE_MS), notAfter: new Date(nowMs + 10 * YEAR_MS) };
+  const x509 = await loadX509();
   const authority = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serial(),
     name: CLUSTER_NAME,
@@ -148,7 +155,7 @@ export function isCurrent(certificate: X509Certificate, nowMs: number): boolean 
   return Date.parse(certificate.validFrom) <= nowMs && nowMs <= Date.parse(certificate.validTo);
 }
 
-function identity(privateKey: KeyObject, chain: x509.X509Certificate[]): TlsIdentity {
+function identity(privateKey: KeyObject, chain: X509.X509Certificate[]): TlsIdentity {
   return {
     keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
     certPem: chain.map((certificate) => certificate.toString('pem')).join('\n'),
