@@ -49,7 +49,6 @@ async function runTracker(args: TrackerArguments): Promise<void> {
   process.on('unhandledRejection', fatal);
   const { addresses } = info;
   const listen = args.listen ?? address;
-  if (addresses.length < 3) log.warn(`with ${addresses.length} of 3 trackers, no failure is tolerated`);
   const supervisor = new Supervisor({ ...args, addresses, listen, key, log, onFatal: fatal });
   stopWhenAsked(async () => {
     await supervisor.stop();

@@ -21,6 +21,9 @@ import { randomToken } from './server/tokens.ts';
 import { SNAPSHOTS_DEFAULT, type SnapshotSettings } from './settings.ts';
 import { type ClusterKey, type Listener, listen, makeIdentity } from './tls.ts';
 
+/** With fewer, the failure of one tracker stops all. */
+const VOTERS_MIN = 3;
+
 export interface TrackerConfig {
   readonly number: number;
   /** Of the tracker file: tracker N is addresses[N - 1]. */
@@ -115,11 +118,13 @@ export class Tracker {
   }
 
   async #begin(identity: TlsIdentity): Promise<void> {
-    const { number, addresses, key } = this.#config;
+    const { number, addresses, key, log } = this.#config;
     this.#server = await listen(this.#config.listen, identity, key, (socket, role) => {
       if (role.role === 'tracker') this.#links.accept(socket, role.number);
       else this.#daemons.accept(socket, role.fingerprint);
     });
+    if (addresses.length < VOTERS_MIN)
+      log.warn(`with ${addresses.length} of ${VOTERS_MIN} trackers, no failure is tolerated`);
     if (this.#store.identity.cluster_id !== null) {
       this.#startMember(false);
       return;
@@ -130,7 +135,7 @@ export class Tracker {
       incarnation: this.#store.identity.incarnation,
       addresses,
       links: this.#links,
-      log: this.#config.log,
+      log,
       onFounded: (clusterId, founders) => this.#join(clusterId, founders),
     });
   }

@@ -159,6 +159,8 @@ export class TestCluster {
   async stop(): Promise<void> {
     for (const client of this.#clients) client.close();
     await Promise.all(this.trackers.map((tracker) => tracker.process && tracker.kill()));
+    if (process.env.MT_TEST_LOG)
+      for (const { number, stderr } of this.trackers) console.log(`tracker ${number}:\n${stderr}`);
     rmSync(this.dir, { recursive: true, force: true });
   }
 }
