@@ -22,25 +22,25 @@ CREATE TABLE IF NOT EXISTS manifests (
 
 -- The applied state through log_index, in chunks; the newest complete one counts.
 CREATE TABLE IF NOT EXISTS snapshots (
-  log_index   INTEGER PRIMARY KEY,
+  log_index   INTEGER PRIMARY KEY,     -- the last entry that it holds
   term        INTEGER NOT NULL,        -- of the entry at log_index
   membership  BLOB NOT NULL,           -- CBOR, in force at log_index
   chain       BLOB NOT NULL,           -- chain hash of the entry at log_index
-  chunk_count INTEGER NOT NULL,
+  chunk_count INTEGER NOT NULL,        -- rows of snapshot_chunks; with all of them it is complete
   size        INTEGER NOT NULL,        -- bytes of all chunks
   hash        BLOB NOT NULL,           -- SHA-256 of all chunks, one after the other
   checksum    INTEGER NOT NULL         -- CRC-32 of the columns above
 ) STRICT;
 CREATE TABLE IF NOT EXISTS snapshot_chunks (
-  log_index INTEGER NOT NULL,
+  log_index INTEGER NOT NULL,          -- its snapshot
   position  INTEGER NOT NULL,          -- 0, 1, 2 …
-  data      BLOB NOT NULL,
+  data      BLOB NOT NULL,             -- that part of the encoded state
   PRIMARY KEY (log_index, position)
 ) STRICT, WITHOUT ROWID;
 
 -- Small records that are read whole: identity, hard state, log start. CBOR values with a checksum each.
 CREATE TABLE IF NOT EXISTS records (
-  name     TEXT PRIMARY KEY,
-  value    BLOB NOT NULL,
+  name     TEXT PRIMARY KEY,           -- which record
+  value    BLOB NOT NULL,              -- CBOR
   checksum INTEGER NOT NULL            -- CRC-32 of name and value
 ) STRICT, WITHOUT ROWID;
