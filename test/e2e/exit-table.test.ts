@@ -160,20 +160,17 @@ test(
     await alice.ok('upload_file', path, 'lab');
     await alice.fails('ALREADY_SHARED', 'upload_file', path, 'lab');
     await bob.fails('PATH_NOT_FOUND', 'download_file', 'lab', 'f', 'no/such/dir/');
-    const forbidden = await bob.mt('remove_file', 'lab', 'f', '--json');
-    assert.is(forbidden.code, 5, 'neither owner nor publisher');
+    await bob.fails('FORBIDDEN', 'remove_file', 'lab', 'f'); // neither owner nor publisher
     writeFileSync(bob.path('taken'), 'precious');
     await bob.fails('DESTINATION_EXISTS', 'download_file', 'lab', 'f', 'taken');
     assert.is(readFileSync(bob.path('taken'), 'utf8'), 'precious');
     await bob.ok('download_file', 'lab', 'f', 'taken', '--force');
     assert.is(readFileSync(bob.path('taken')).length, 1000);
-    const again = await bob.mt('download_file', 'lab', 'f', 'elsewhere', '--json');
-    assert.is(again.code, 10, JSON.stringify(again));
+    await bob.fails('ALREADY_DOWNLOADED', 'download_file', 'lab', 'f', 'elsewhere');
     const other = bob.file('other', 500).path;
     mkdirSync(bob.path('d'));
     writeFileSync(bob.path('d', 'f'), readFileSync(other));
-    const exists = await bob.mt('upload_file', 'd/f', 'lab', '--json');
-    assert.is(exists.code, 10, JSON.stringify(exists));
+    await bob.fails('FILE_EXISTS', 'upload_file', 'd/f', 'lab');
     // Failures are counted, successes are not.
     const tries: string[] = [];
     for (let i = 0; i < 12; i++)
@@ -181,9 +178,8 @@ test(
     assert.equal(tries.slice(0, 5), Array(5).fill('BAD_CREDENTIALS'));
     assert.is(tries.at(-1), 'TOO_MANY_ATTEMPTS', tries.join(' '));
     await fresh.fails('TOO_MANY_ATTEMPTS', 'login', 'alice', 'wrong');
-    // A directory, a socket and a missing permission are no files to share.
-    const directory = await alice.mt('upload_file', '.', 'lab', '--json');
-    assert.ok([2, 6, 9].includes(directory.code!), JSON.stringify(directory));
+    // A directory is no file to share.
+    await alice.fails('INVALID_ARGUMENT', 'upload_file', '.', 'lab');
   }, 1),
 );
 
@@ -234,7 +230,7 @@ test(
     await world.trackers.get(1)!.kill();
     const result = await alice.mt('list_groups', '--timeout', '2', '--json');
     assert.is(result.code, 7, JSON.stringify(result));
-    assert.ok(['TRACKER_UNREACHABLE', 'NO_QUORUM'].includes(parseError(result.stdout)!.code), result.stdout);
+    assert.is(parseError(result.stdout)!.code, 'TRACKER_UNREACHABLE');
     assert.ok(result.elapsedMs < 8_000);
     assert.equal(await alice.ok('whoami'), { user_id: 'alice' }, 'what the daemon knows needs no tracker');
     assert.is((await alice.ok<{ trackers: unknown[] }>('tracker_status')).trackers.length, 1);

@@ -159,6 +159,7 @@ test(
       refused.stdout,
     );
     assert.ok(refused.elapsedMs < 8_000, `${refused.elapsedMs} ms`);
+    await alice.fails('NO_QUORUM', 'list_groups', '--timeout', '2');
     const status = await world.status(alice);
     assert.is(status.leader, null, 'works without a quorum');
     assert.is(status.trackers.filter(({ reachable }) => reachable).length, 1);
