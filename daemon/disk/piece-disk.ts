@@ -4,6 +4,9 @@ import { Worker } from 'node:worker_threads';
 import type { Slot, SlotPool } from '../peer/slots.ts';
 import { workerUrl } from './worker-url.ts';
 
+/** Content is not on a worker's heap, only small messages are: it need not grow to Node's defaults. */
+const WORKER_HEAP = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 };
+
 /** `at`: where in the shared memory; `position`: where in the file; `map`, `mark`: the resume file and the piece's byte in it. */
 export type WorkerJob =
   | {
@@ -73,7 +76,10 @@ class Lane {
   }
 
   #start(): Worker {
-    const worker = new Worker(workerUrl('piece-worker'), { workerData: this.#memory });
+    const worker = new Worker(workerUrl('piece-worker'), {
+      workerData: this.#memory,
+      resourceLimits: WORKER_HEAP,
+    });
     worker.unref();
     worker.on('error', this.#onCrash);
     worker.on('message', (answer: WorkerAnswer) => {
@@ -101,11 +107,17 @@ export class PieceDisk {
   readonly #verifier: Lane;
   readonly #follower: Lane;
   #nextFollower = 1;
+  /** Received and not yet on the disk. */
+  #backlogBytes = 0;
 
   /** @param onCrash a worker died: a broken invariant of our own, the daemon must end. */
   constructor(pool: SlotPool, onCrash: (error: Error) => void) {
     this.#verifier = new Lane(pool.memory, onCrash);
     this.#follower = new Lane(pool.memory, onCrash);
+  }
+
+  get backlogBytes(): number {
+    return this.#backlogBytes;
   }
 
   /** Pieces will come: the threads start while the sources are still being asked for. */
@@ -116,12 +128,15 @@ export class PieceDisk {
 
   /** Hashes the piece in `slot`; when it matches, writes and marks it. */
   verify(target: PieceTarget, place: PiecePlace, sha256: Uint8Array, slot: Slot, onAnswer: OnAnswer): void {
-    this.#verifier.post({ op: 'verify', at: slot.offset, ...target, ...place, sha256 }, onAnswer);
+    this.#verifier.post(
+      { op: 'verify', at: slot.offset, ...target, ...place, sha256 },
+      this.#counted(place.size, onAnswer),
+    );
   }
 
   /** Writes part of a piece that is too large for a slot; `check` follows when all of it is there. */
   write(target: PieceTarget, part: { position: number; size: number }, slot: Slot, onAnswer: OnAnswer): void {
-    this.#verifier.post({ op: 'write', fd: target.fd, at: slot.offset, ...part }, onAnswer);
+    this.#verifier.post({ op: 'write', fd: target.fd, at: slot.offset, ...part }, this.#counted(part.size, onAnswer));
   }
 
   /** Hashes a piece that is in the file already, and marks it when it matches. */
@@ -147,6 +162,14 @@ export class PieceDisk {
   /** The SHA-1 of all that was followed; forgets the follower. */
   digest(follower: number, onAnswer: OnAnswer): void {
     this.#follower.post({ op: 'digest', follower }, onAnswer);
+  }
+
+  #counted(bytes: number, onAnswer: OnAnswer): OnAnswer {
+    this.#backlogBytes += bytes;
+    return (answer) => {
+      this.#backlogBytes -= bytes;
+      onAnswer(answer);
+    };
   }
 
   async close(): Promise<void> {

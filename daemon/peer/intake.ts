@@ -11,6 +11,9 @@ import type { BlockHeader } from './frame-reader.ts';
 import type { PeerLink } from './link.ts';
 import { SLOT_SIZE_MAX, type Slot, type SlotPool } from './slots.ts';
 
+/** Received and not yet hashed and written: beyond it the sockets wait, and so do the senders. */
+const BACKLOG_BYTES_MAX = 8 * 1024 * 1024;
+
 /** The block that a link is in the middle of: its frames come one after the other. */
 interface Incoming {
   readonly piece: number;
@@ -160,13 +163,14 @@ export class Intake {
   }
 
   #slotFor(incoming: Incoming): Slot | null {
-    const { pool, file } = this.#options;
-    if (!this.#isAssembled) {
-      incoming.slot ??= pool.take(incoming.size);
-      return incoming.slot;
-    }
-    const slot = this.#slots.get(incoming.piece) ?? pool.take(file.place(incoming.piece).size);
-    if (slot) this.#slots.set(incoming.piece, slot);
+    const { pool, file, disk } = this.#options;
+    const known = this.#isAssembled ? this.#slots.get(incoming.piece) : incoming.slot;
+    if (known) return known;
+    // The disk cannot keep up: its next answer gives memory back and wakes who waits.
+    if (disk.backlogBytes >= BACKLOG_BYTES_MAX) return null;
+    const slot = pool.take(this.#isAssembled ? file.place(incoming.piece).size : incoming.size);
+    if (slot && this.#isAssembled) this.#slots.set(incoming.piece, slot);
+    else incoming.slot = slot;
     return slot;
   }
 

@@ -7,8 +7,11 @@ import assert from 'node:assert';
 /** Pieces up to this are assembled in memory; larger ones (files beyond 8 GB) are written block by block. */
 export const SLOT_SIZE_MAX = 1024 * 1024;
 const SLOT_SIZE_MIN = 64 * 1024;
-/** 24 slots of the largest size: pieces of several sources at once, those being hashed, and a few orphans. */
-export const SLOTS_BYTES_MAX = 24 * SLOT_SIZE_MAX;
+/**
+ * 64 slots of the largest size, so that many slow sources with a part of a piece each leave room for fast ones. What one fast
+ * source uses is bounded by the disk's backlog (intake.ts), and pages that nobody uses cost nothing.
+ */
+export const SLOTS_BYTES_MAX = 64 * SLOT_SIZE_MAX;
 
 export interface Slot {
   /** Into the pool's memory. */
