@@ -255,14 +255,15 @@ export class SimCluster {
     return null;
   }
 
+  /** While membership is in motion anywhere, or too many are hurt already, one more loss could be one too many. */
   #mayHurt(node: SimNode): boolean {
-    const { leader } = this;
-    if (!leader || this.#hurt.has(node)) return false;
-    const { voters } = leader.raft!.status().membership;
-    // While membership is in motion, or somebody is hurt already, one more loss could be one too many.
-    const settled =
-      voters.length === this.#wanted.size && voters.every((id) => this.nodes[numberOf(id) - 1]!.id === id);
-    return settled && this.#hurt.size < Math.floor((voters.length - 1) / 2);
+    if (!this.#wanted.has(node.number) || this.#hurt.has(node)) return false;
+    const members = [...this.#wanted].map((number) => this.nodes[number - 1]!);
+    const agreed = members.every((member) => {
+      const voters = member.raft?.status().membership.voters;
+      return voters?.length === members.length && members.every(({ id }) => voters.includes(id));
+    });
+    return agreed && this.#hurt.size < Math.floor((members.length - 1) / 2);
   }
 
   #recoverHurt(): void {
