@@ -14,7 +14,7 @@ const EPOCH_MS = 1_700_000_000_000;
 const ATTEMPT_MS = 800;
 const GIVE_UP_MS = 6_000;
 /** Mean pause between two operations. */
-const THINK_MS = 60;
+const THINK_MS = 150;
 
 const GROUPS = ['alpha', 'beta', 'gamma', 'delta', 'epsilon', 'zeta'];
 

@@ -2,7 +2,7 @@
 // implementers): one leader a term, logs that match, leaders that have all that was committed, state machines that agree,
 // commits that stand on a quorum of durable logs and never change, indexes in order. Keeps the good copy of every committed entry.
 import { decodeMembership } from '../../cluster/raft/membership.ts';
-import type { Entry, Index, NodeId, Output, Term } from '../../cluster/raft/types.ts';
+import type { Entry, Index, NodeId, Output, Status, Term } from '../../cluster/raft/types.ts';
 import type { SimNode } from './node.ts';
 
 export class Violation extends Error {}
@@ -32,7 +32,7 @@ export class Invariants {
   afterStep(node: SimNode, output: Output): void {
     this.checks += 1;
     const status = node.raft!.status();
-    this.#inOrder(node);
+    this.#inOrder(node, status);
     if (status.role === 'leader') {
       const known = this.#leaders.get(status.term);
       if (known !== undefined && known !== node.id) {
@@ -80,17 +80,17 @@ export class Invariants {
     }
   }
 
-  #inOrder(node: SimNode): void {
-    const status = node.raft!.status();
+  #inOrder(node: SimNode, status: Status): void {
     const { snapshotIndex } = node;
     const { commitIndex, appliedIndex, lastIndex, firstIndex, term } = status;
-    const order = `first ${firstIndex}, snapshot ${snapshotIndex}, applied ${appliedIndex}, commit ${commitIndex}, last ${lastIndex}`;
+    const order = () =>
+      `first ${firstIndex}, snapshot ${snapshotIndex}, applied ${appliedIndex}, commit ${commitIndex}, last ${lastIndex}`;
     const fine = firstIndex - 1 <= snapshotIndex && appliedIndex <= commitIndex && commitIndex <= lastIndex;
-    if (!fine) throw new Violation(`indexes of ${node.id} out of order: ${order}`);
+    if (!fine) throw new Violation(`indexes of ${node.id} out of order: ${order()}`);
     const before = this.#seen.get(node.id);
     if (before && before.life === node.raft) {
       const back = term < before.term || commitIndex < before.commit || appliedIndex < before.applied;
-      if (back) throw new Violation(`${node.id} went back: term ${before.term} to ${term}, ${order}`);
+      if (back) throw new Violation(`${node.id} went back: term ${before.term} to ${term}, ${order()}`);
     }
     this.#seen.set(node.id, { life: node.raft!, term, commit: commitIndex, applied: appliedIndex });
   }
