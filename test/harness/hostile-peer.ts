@@ -1,11 +1,10 @@
-// A peer that is a real member with a real key, speaks the real protocol, and lies: it announces what it likes, and alters the
-// bytes of the blocks it serves. Built on codec/ alone, so that no daemon code can get in its way.
-import { createServer, type Server, type TLSSocket, connect as tlsConnect } from 'node:tls';
+// A peer that is a real member with a real key, speaks the real protocol, and lies: it announces what it likes, alters the bytes
+// of the blocks it serves, or serves nothing at all. Built on codec/ alone, so that no daemon code can get in its way.
+import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { FrameParser } from '../../codec/frames.ts';
-import { makeDaemonIdentity, type TlsIdentity } from '../../codec/identity.ts';
 import type { Address } from '../../codec/ids.ts';
-import { BLOCK_SIZE, HEARTBEAT_MS } from '../../codec/limits.ts';
-import { encodeManifest, type Manifest } from '../../codec/manifest.ts';
+import { BLOCK_SIZE } from '../../codec/limits.ts';
+import type { Manifest } from '../../codec/manifest.ts';
 import {
   BLOCK_FRAME_HEADER_SIZE,
   decodePeerFrame,
@@ -15,8 +14,14 @@ import {
   peerPayloadMax,
   writeBlockFrameHeader,
 } from '../../codec/peer-messages.ts';
-import { RpcConnection } from '../../codec/rpc.ts';
-import { type TrackerApi, trackerApi, trackerHelloSchema } from '../../codec/tracker-rpc.ts';
+import { Member } from './hostile-member.ts';
+
+/**
+ * What it does to whoever accepts an offer. `serve`: sends the block, altered. `stall`: keeps alive for ever and sends no byte.
+ * `withdraw`: has nothing of what its bitfield says. `choke`: says that it has all, and never offers.
+ * `trickle`: a byte now and then.
+ */
+export type Behaviour = 'serve' | 'stall' | 'withdraw' | 'choke' | 'trickle';
 
 /** What it serves, and how it changes a block on its way out. */
 export interface Lie {
@@ -24,28 +29,26 @@ export interface Lie {
   /** The true content; memory is fine for a test. */
   readonly content: Buffer;
   readonly alter: (block: Buffer, piece: number, offset: number) => Buffer;
+  readonly behaviour?: Behaviour;
+  /** Said right after the welcome, instead of a full bitfield and offers. */
+  readonly says?: readonly Uint8Array[];
 }
 
-type TrackerConnection = RpcConnection<TrackerApi, Record<string, never>, typeof trackerHelloSchema>;
+const TRICKLE_MS = 200;
 
 export class HostilePeer {
   blocksServed = 0;
   linksTaken = 0;
-  readonly #identity: TlsIdentity;
-  readonly #rpc: TrackerConnection;
+  /** Tickets that diallers showed: what a thief would keep. */
+  readonly ticketsSeen: Uint8Array[] = [];
+  readonly member: Member;
   readonly #server: Server;
   readonly #sockets = new Set<TLSSocket>();
-  readonly #clientId: string;
-  #seq = 0;
-  #session = '';
-  #beat: NodeJS.Timeout | undefined;
   #lie: Lie | null = null;
 
-  private constructor(identity: TlsIdentity, rpc: TrackerConnection, clientId: string) {
-    this.#identity = identity;
-    this.#rpc = rpc;
-    this.#clientId = clientId;
-    const { keyPem: key, certPem: cert } = identity;
+  private constructor(member: Member) {
+    this.member = member;
+    const { keyPem: key, certPem: cert } = member.identity;
     this.#server = createServer({ key, cert, minVersion: 'TLSv1.3', requestCert: true, rejectUnauthorized: false });
     this.#server.on('secureConnection', (socket) => this.#onDialler(socket));
     this.#server.on('tlsClientError', (_error, socket) => socket.destroy());
@@ -58,70 +61,33 @@ export class HostilePeer {
     user: string;
     isNew: boolean;
   }): Promise<HostilePeer> {
-    const identity = await makeDaemonIdentity(Date.now());
-    const { host, port } = options.tracker;
-    const socket = tlsConnect({
-      host,
-      port,
-      key: identity.keyPem,
-      cert: identity.certPem,
-      minVersion: 'TLSv1.3',
-      rejectUnauthorized: false, // in a test it trusts anyone
-      checkServerIdentity: () => undefined,
-    });
-    const rpc: TrackerConnection = new RpcConnection(socket, {
-      calls: trackerApi,
-      hello: { role: 'daemon' },
-      helloSchema: trackerHelloSchema,
-    });
-    await rpc.ready;
-    const { client_id } = await rpc.call('register_client', {}, { timeoutMs: 10_000 });
-    const peer = new HostilePeer(identity, rpc, client_id);
+    const { tracker, listen, user, isNew } = options;
+    const peer = new HostilePeer(await Member.join({ tracker, address: listen, user, isNew }));
     await new Promise<void>((resolve, reject) => {
       peer.#server.once('error', reject);
-      peer.#server.listen(options.listen.port, options.listen.host, resolve);
+      peer.#server.listen(listen.port, listen.host, resolve);
     });
-    const password = `pw-${options.user}`;
-    if (options.isNew) await rpc.call('create_user', { request: peer.#request(), user_id: options.user, password });
-    const login = { request: peer.#request(), user_id: options.user, password, address: options.listen };
-    const { session, epoch } = await rpc.call('login', login);
-    peer.#session = session;
-    const beat = () => rpc.call('heartbeat', { session, epoch, downloads: [] }).catch(() => {});
-    peer.#beat = setInterval(beat, HEARTBEAT_MS);
-    await beat();
     return peer;
   }
 
   get fingerprint(): string {
-    return this.#identity.fingerprint;
+    return this.member.fingerprint;
   }
 
-  joinGroup(group_id: string) {
-    return this.#rpc.call('join_group', { request: this.#request(), session: this.#session, group_id });
+  joinGroup(groupId: string) {
+    return this.member.joinGroup(groupId);
   }
 
   /** Announces the file as its own, true or not, and serves it from now on. */
-  async share(group_id: string, file_name: string, lie: Lie): Promise<{ new_file: boolean }> {
+  share(groupId: string, fileName: string, lie: Lie): Promise<{ new_file: boolean }> {
     this.#lie = lie;
-    const manifest = new Uint8Array(encodeManifest(lie.manifest));
-    return this.#rpc.call('share_file', {
-      request: this.#request(),
-      session: this.#session,
-      group_id,
-      file_name,
-      manifest,
-    });
+    return this.member.share(groupId, fileName, lie.manifest);
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#beat);
-    this.#rpc.close();
+    this.member.close();
     for (const socket of this.#sockets) socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
-  }
-
-  #request() {
-    return { client_id: this.#clientId, seq: ++this.#seq, acked: this.#seq };
   }
 
   /** Takes anyone, ticket or not, offers every piece once and sends what is accepted, altered. */
@@ -131,10 +97,12 @@ export class HostilePeer {
     socket.on('error', () => socket.destroy());
     const lie = this.#lie;
     if (!lie) return void socket.destroy();
+    const { behaviour = 'serve' } = lie;
     const { pieceCount } = lie.manifest;
     let helloSeen = false;
     let next = 0;
     const offerMore = (count: number) => {
+      if (behaviour === 'choke') return;
       for (let i = 0; i < count && next < pieceCount; i++) socket.write(encodePeerFrame('offer', [next++, false]));
     };
     const parser = new FrameParser(
@@ -143,13 +111,15 @@ export class HostilePeer {
         if (type === 'hello') {
           helloSeen = true;
           this.linksTaken++;
+          this.ticketsSeen.push(Uint8Array.from(payload));
           socket.write(encodePeerHello({ versions: { min: 1, max: 1 } }));
-          socket.write(encodePeerFrame('bitfield', [fullBitfield(pieceCount)]));
-          offerMore(4);
+          const says = lie.says ?? [encodePeerFrame('bitfield', [fullBitfield(pieceCount)])];
+          for (const frame of says) socket.write(frame);
+          if (!lie.says) offerMore(4);
           return;
         }
         const frame = decodePeerFrame(type as PeerFrameType, payload);
-        if (type === 'accept') this.#sendPiece(socket, lie, (frame as [number, number])[1]);
+        if (type === 'accept') this.#onAccept(socket, lie, (frame as [number, number])[1]);
         else if (type === 'ping' && (frame as [number])[0] > 0)
           socket.write(encodePeerFrame('pong', frame as [number]));
         else if (type === 'got' || type === 'decline') offerMore(1);
@@ -166,6 +136,19 @@ export class HostilePeer {
     socket.on('close', () => clearInterval(alive));
   }
 
+  #onAccept(socket: TLSSocket, lie: Lie, piece: number): void {
+    switch (lie.behaviour ?? 'serve') {
+      case 'serve':
+        return this.#sendPiece(socket, lie, piece);
+      case 'withdraw':
+        return void socket.write(encodePeerFrame('withdraw', [piece]));
+      case 'trickle':
+        return this.#trickle(socket, lie, piece);
+      default:
+        return;
+    }
+  }
+
   #sendPiece(socket: TLSSocket, { manifest, content, alter }: Lie, piece: number): void {
     const start = piece * manifest.pieceSize;
     const end = Math.min(start + manifest.pieceSize, manifest.size);
@@ -178,6 +161,18 @@ export class HostilePeer {
       socket.write(block);
       this.blocksServed++;
     }
+  }
+
+  /** One byte of the piece at a time, each in a frame of its own: alive, busy, and useless. */
+  #trickle(socket: TLSSocket, { manifest, content }: Lie, piece: number): void {
+    let offset = 0;
+    const timer = setInterval(() => {
+      const header = Buffer.alloc(BLOCK_FRAME_HEADER_SIZE);
+      writeBlockFrameHeader(header, { piece, offset, size: 1 });
+      socket.write(Buffer.concat([header, content.subarray(piece * manifest.pieceSize + offset).subarray(0, 1)]));
+      offset++;
+    }, TRICKLE_MS);
+    socket.on('close', () => clearInterval(timer));
   }
 }
 
