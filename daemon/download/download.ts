@@ -239,6 +239,8 @@ export class Download {
       await this.#close();
       return await this.#run();
     }
+    // After a power loss, a file with its final name must not be taken for one that is still to be fetched.
+    await this.#context.store.sync();
     await giveFinalName(this.#record);
     await this.#conclude();
   }

@@ -195,6 +195,7 @@ function meter(): () => Report {
 
 function storeIn(dir: string): Database.Database {
   const db = new Database(join(dir, 'peer.sqlite'));
+  db.pragma('journal_mode = WAL');
   db.exec(`CREATE TABLE downloads (id INTEGER PRIMARY KEY AUTOINCREMENT, user_id, group_id, file_name, destination, part_path,
     force, peer, publisher, manifest_hash, manifest, size_bytes, state, reason_code, reason, inode, settled, boot_id, created_at)`);
   return db;
