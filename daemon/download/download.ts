@@ -180,7 +180,10 @@ export class Download {
   async #run(): Promise<void> {
     const { phase } = this.#record;
     if (this.#isStopped || (phase !== 'downloading' && phase !== 'finishing')) return;
-    if (phase === 'finishing' && !this.#open && (await isInPlace(this.#record))) return await this.#conclude();
+    if (phase === 'finishing' && !this.#open && (await isInPlace(this.#record))) {
+      await giveFinalName(this.#record);
+      return await this.#conclude();
+    }
     this.#open ??= await OpenDownload.open(this.#context, this.#record, this.manifest, {
       onWhole: () => this.#then(() => this.#finish()),
       onDiskError: (error) => this.#onError(error),
