@@ -86,7 +86,6 @@ const replySchema = v.variant('ok', [
   v.strictObject({ ok: v.literal(true), result: v.record(v.string(), v.unknown()) }),
   v.strictObject({ ok: v.literal(false), error: errorWireSchema }),
 ]);
-export type CommandReply = v.InferOutput<typeof replySchema>;
 const outcomeSchema = v.variant('outcome', [
   v.strictObject({ ref: countSchema, outcome: v.literal('applied'), reply: replySchema }),
   v.strictObject({ ref: countSchema, outcome: v.literal('refused'), reason: v.pipe(v.string(), v.maxLength(64)) }),

@@ -56,6 +56,7 @@ export class Driver {
   #received: ReceivedSnapshot | null = null;
   /** Known to be committed and durable here. */
   #commit: Index;
+  #noted: Index = 0;
 
   constructor(store: Store, state: State, config: RaftConfig, host: DriverHost) {
     this.#store = store;
@@ -106,7 +107,12 @@ export class Driver {
     clearInterval(this.#ticker);
   }
 
-  /** The commit index goes to disk with the next write anyway; this is for times without one. */
+  /** Called once a second. The commit index goes to disk with the next write anyway; this is for when none came since. */
+  noteCommitWhenIdle(): void {
+    if (this.#noted === this.#commit) this.noteCommit();
+    this.#noted = this.#commit;
+  }
+
   noteCommit(): void {
     if (!this.#diskFull) this.#store.noteCommit(this.#commit);
   }

@@ -134,7 +134,7 @@ export class Member {
 
   #everySecond(): void {
     this.#reportLeases();
-    this.engine.driver.noteCommit();
+    this.engine.driver.noteCommitWhenIdle();
     if (this.engine.isLeader) void this.#expireLeases();
     else this.leases.prune(performance.now());
     void this.#reconciler.look();

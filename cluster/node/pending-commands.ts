@@ -157,13 +157,13 @@ export class PendingCommands {
     for (const ref of [...this.#away]) this.unknown(ref);
   }
 
-  /** Gives up what has waited to its deadline. */
-  sweep(nowMs: number): void {
+  /** Gives up what has waited to its deadline. @param diskFull this tracker's own disk: why nobody may lead. */
+  sweep(nowMs: number, diskFull: boolean): void {
     for (const [ref, pending] of this.#byRef) {
       if (pending.kind !== 'own' || pending.deadlineMs > nowMs) continue;
       this.#byRef.delete(ref);
       this.#away.delete(ref);
-      pending.reject(deadlineError(pending));
+      pending.reject(deadlineError(pending, diskFull));
     }
   }
 
@@ -189,7 +189,7 @@ export class PendingCommands {
   }
 }
 
-function deadlineError(own: Own): MtError {
+function deadlineError(own: Own, diskFull: boolean): MtError {
   if (own.uncertain || own.place !== 'waiting') {
     return new MtError(
       'OUTCOME_UNKNOWN',
@@ -197,7 +197,9 @@ function deadlineError(own: Own): MtError {
       'It may still be: look before you repeat it.',
     );
   }
-  if (own.refusal === 'disk_full') return new MtError('DISK_FULL', 'The disk of the leading tracker is full');
+  if (diskFull || own.refusal === 'disk_full') {
+    return new MtError('DISK_FULL', 'The disk of a tracker is full', 'Make room there: it goes on by itself.');
+  }
   if (own.refusal === 'overloaded') return new MtError('OVERLOADED', 'The trackers are overloaded', 'Try again soon.');
   return noQuorum();
 }

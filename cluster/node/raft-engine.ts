@@ -1,6 +1,6 @@
 // The embedded engine: our Raft behind the Engine interface. Joins driver, pending commands, read barriers and links; a follower
 // passes commands to the leader, which stamps their time. Knows no method of the rpc-server.
-import { hash, randomInt } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import {
@@ -23,17 +23,17 @@ import type {
   Role,
   RoleChange,
 } from '../raft/types.ts';
-import { decodeCommand, encodeCommand, stampCommand } from '../state/commands.ts';
+import { encodeCommand, stampCommand } from '../state/commands.ts';
 import type { State } from '../state/state.ts';
 import type { Applied, Command, Reply } from '../state/types.ts';
-import { attach } from '../store/attachments.ts';
 import type { Store } from '../store/store.ts';
 import { Driver, type DriverHost } from './driver.ts';
 import type { Engine, EngineStatus, Proposed, ProposeOptions } from './engine.ts';
+import { inFrames, receive } from './forwarding.ts';
 import type { AcceptedLink, Links } from './links.ts';
 import { PendingCommands, sizeOf } from './pending-commands.ts';
 import { ReadBarriers } from './read-barriers.ts';
-import { FORWARD_BYTES_MAX, RAFT_SETTINGS, SWEEP_TICKS } from './settings.ts';
+import { RAFT_SETTINGS, SWEEP_TICKS } from './settings.ts';
 
 const DRAIN_LOOK_MS = 5;
 
@@ -173,8 +173,7 @@ export class RaftEngine implements Engine, DriverHost {
   onProposals(from: AcceptedLink, proposals: ForwardedProposal[]): void {
     for (const [remoteRef, data, manifest] of proposals) {
       const ref = this.#commands.addForwarded(from, remoteRef);
-      if (manifest) attach(data, { hash: hash('sha256', manifest, 'buffer'), bytes: manifest });
-      if (isReadable(data)) this.#forwarded.push({ ref, data, sizeBytes: sizeOf(data) });
+      if (receive(data, manifest)) this.#forwarded.push({ ref, data, sizeBytes: sizeOf(data) });
       else this.#commands.refused(ref, 'malformed');
     }
     this.driver.wake();
@@ -281,7 +280,7 @@ export class RaftEngine implements Engine, DriverHost {
     if (this.#ticks >= SWEEP_TICKS) {
       this.#ticks = 0;
       const nowMs = performance.now();
-      this.#commands.sweep(nowMs);
+      this.#commands.sweep(nowMs, this.driver.isDiskFull);
       this.#reads.sweep(nowMs);
     }
     this.#options.onTick();
@@ -295,10 +294,7 @@ export class RaftEngine implements Engine, DriverHost {
   #forward(): void {
     const rpc = this.#leader === null ? null : this.#options.links.byNode(this.#leader)?.rpc;
     if (!rpc) return;
-    const proposals = this.#commands
-      .takeWaiting(true)
-      .map(({ ref, data, attachment }): ForwardedProposal => [ref, data, attachment?.bytes ?? null]);
-    for (const batch of inFrames(proposals)) rpc.send(PROPOSE_FRAME, encodeProposals(batch));
+    for (const batch of inFrames(this.#commands.takeWaiting(true))) rpc.send(PROPOSE_FRAME, encodeProposals(batch));
   }
 
   /** Accepted earlier, and leadership was lost since. */
@@ -335,30 +331,4 @@ export class RaftEngine implements Engine, DriverHost {
     if (!voters.includes(this.id)) return voters.length === 0 ? 'learner' : 'removed';
     return role === 'pre_candidate' ? 'candidate' : role;
   }
-}
-
-function isReadable(data: Uint8Array): boolean {
-  try {
-    decodeCommand(data);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Splits forwarded commands so that no frame grows beyond its limit. */
-function* inFrames(proposals: readonly ForwardedProposal[]): Generator<ForwardedProposal[]> {
-  let batch: ForwardedProposal[] = [];
-  let size = 0;
-  for (const proposal of proposals) {
-    const own = proposal[1].length + (proposal[2]?.length ?? 0) + 32;
-    if (size + own > FORWARD_BYTES_MAX && batch.length > 0) {
-      yield batch;
-      batch = [];
-      size = 0;
-    }
-    batch.push(proposal);
-    size += own;
-  }
-  if (batch.length > 0) yield batch;
 }

@@ -93,6 +93,11 @@ export class Tracker {
     });
   }
 
+  /** See Store.limitPages: a quota for this tracker's disk. */
+  limitPages(pages: number): void {
+    this.#store.limitPages(pages);
+  }
+
   /** Where it listens. */
   get address(): Address {
     const { host, port } = this.#config.listen;

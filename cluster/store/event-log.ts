@@ -3,7 +3,7 @@
 import assert from 'node:assert';
 import type { Statement } from 'better-sqlite3';
 import type { Entry, LogReader, SnapshotMeta } from '../raft/types.ts';
-import { attach, attachmentOf } from './attachments.ts';
+import { attachmentOf } from './attachments.ts';
 import { CHAIN_START, checksumRow, KIND_CODE, KIND_NAME, type RowContent, sumRow } from './checksum.ts';
 import { DamageError, type Db } from './database.ts';
 import type { ManifestTable } from './manifest-table.ts';
@@ -238,10 +238,4 @@ export function entryOf(row: EntryRow): Entry {
     data: row.data,
     sizeBytes: row.data.length + row.attachment_size,
   };
-}
-
-/** Links a received entry to the manifest that came with it. */
-export function withAttachment(entry: Entry, bytes: Uint8Array, hash: Uint8Array): Entry {
-  attach(entry.data, { hash, bytes });
-  return entry;
 }

@@ -3,23 +3,14 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { Statement } from 'better-sqlite3';
-import * as v from 'valibot';
 import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
-import { countSchema } from '../../codec/ids.ts';
+import { membershipSchema } from '../../codec/raft-messages.ts';
 import type { Membership, SnapshotMeta } from '../raft/types.ts';
 import { CHAIN_START } from './checksum.ts';
 import { DamageError, type Db } from './database.ts';
 
-/** A chunk of a snapshot: small enough to write and send between two heartbeats. */
-export const SNAPSHOT_CHUNK_BYTES = 256 * 1024;
 /** The newest is served; the one before it is kept until the next, for whoever is in the middle of reading it. */
 const SNAPSHOTS_KEPT = 2;
-
-export const membershipSchema = v.strictObject({
-  voters: v.array(v.string()),
-  learners: v.array(v.string()),
-  info: v.record(v.string(), v.record(v.string(), v.union([v.string(), countSchema]))),
-});
 
 export interface Snapshot {
   readonly meta: SnapshotMeta;

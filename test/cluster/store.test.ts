@@ -164,7 +164,7 @@ test('the log goes on after an installed snapshot, and history stays', ({ dir })
   commit(store, write(1, range(1, 3)));
   const state = Buffer.from('state through 10');
   store.transaction(() => store.snapshots.putChunk(10, 0, state));
-  const meta = { index: 10, term: 2, membership: { voters: ['a'], learners: [], info: {} } };
+  const meta = { index: 10, term: 2, membership: { voters: [INCARNATION], learners: [], info: {} } };
   const received = {
     meta,
     chain: Buffer.alloc(32, 5),
@@ -191,7 +191,7 @@ test('own snapshots move the start of the log and keep some entries', ({ dir }) 
   commit(store, write(1, range(1, 20)));
   store.transaction(() => store.snapshots.putChunk(15, 0, Buffer.from('s')));
   const snapshot = {
-    meta: { index: 15, term: 1, membership: { voters: ['a'], learners: [], info: {} } },
+    meta: { index: 15, term: 1, membership: { voters: [INCARNATION], learners: [], info: {} } },
     chain: store.log.chainAt(15),
     chunkCount: 1,
     size: 1,
