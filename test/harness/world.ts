@@ -9,7 +9,7 @@ import { type ErrorCode, EXIT_OF } from '../../codec/errors.ts';
 import { type Address, formatAddress } from '../../codec/ids.ts';
 import type { TrackerStatus } from '../../codec/tracker-rpc.ts';
 import { makeFile } from './files.ts';
-import { BINS, PROJECT, Program } from './program.ts';
+import { BINS, Program } from './program.ts';
 import { until } from './until.ts';
 
 const MT_MS_MAX = 120_000;
@@ -281,5 +281,3 @@ export function parseError(stdout: string): { code: string; message: string; sug
 export function describe({ code, stdout, stderr }: MtResult): string {
   return `exit ${code}, stdout ${JSON.stringify(stdout.slice(-1_000))}, stderr ${JSON.stringify(stderr.slice(-1_000))}`;
 }
-
-export { PROJECT };
