@@ -126,8 +126,8 @@ export class Download {
     this.#warn(error);
     this.#change({ phase: 'failed', reasonCode: error.code, reason: error.message });
     this.#disconnect();
-    this.#end({ error });
-    this.#then(() => this.#discard());
+    // Whoever waits finds nothing left behind.
+    this.#then(() => this.#discard().finally(() => this.#end({ error })));
   }
 
   /** Tickets of this group are of an older epoch now. */
