@@ -53,7 +53,8 @@ export class Driver {
   #afterDurable: Message[] = [];
   #diskFull = false;
   #appliedMembership: Membership;
-  #received: ReceivedSnapshot | null = null;
+  /** Offered ones by index: a write that waits for room names the one it was made for, also when a newer one has come. */
+  readonly #received = new Map<Index, ReceivedSnapshot>();
   /** Known to be committed and durable here. */
   #commit: Index;
   #noted: Index = 0;
@@ -130,9 +131,9 @@ export class Driver {
     setImmediate(this.#run);
   }
 
-  /** A snapshot whose every byte is here and verified; kept until the core decides. */
+  /** A snapshot whose every byte is here and verified; kept until it is installed, or the log has passed it. */
   offerSnapshot(received: ReceivedSnapshot, message: Message): void {
-    this.#received = received;
+    this.#received.set(received.snapshot.meta.index, received);
     this.input({ type: 'message', message });
   }
 
@@ -173,20 +174,22 @@ export class Driver {
       this.#apply(output.commit.lo, output.commit.hi);
       inputs.push({ type: 'applied', upTo: this.#commit });
     }
+    for (const index of this.#received.keys()) if (index <= this.#commit) this.#received.delete(index);
     return inputs;
   }
 
   #persist(inputs: Input[]): void {
     if (this.#writes.length > 0) {
       this.#host.flush();
-      const received = this.#received;
-      if (!this.#store.commit({ writes: this.#writes, commit: this.#commit, received: received?.snapshot ?? null })) {
+      const received = (index: Index) => this.#received.get(index)?.snapshot ?? null;
+      if (!this.#store.commit({ writes: this.#writes, commit: this.#commit, received })) {
         this.#diskFull = true;
         inputs.push({ type: 'disk', state: 'full' });
         return;
       }
       const last = this.#writes.at(-1)!;
-      if (received && this.#writes.some((write) => write.snapshot)) this.#install(received);
+      const newest = this.#writes.findLast((write) => write.snapshot)?.snapshot;
+      if (newest) this.#install(this.#received.get(newest.index)!);
       inputs.push({ type: 'persisted', writeId: last.id });
       this.#writes = [];
     }
@@ -202,7 +205,6 @@ export class Driver {
     this.#state = state;
     this.#appliedMembership = snapshot.meta.membership;
     this.#commit = Math.max(this.#commit, snapshot.meta.index);
-    this.#received = null;
     this.#host.onStateReplaced();
   }
 

@@ -30,10 +30,12 @@ export const DISK_STALL_TICKS = 100;
 export const ENTRY_BYTES_MAX = MANIFEST_BYTES_MAX + 64 * KiB;
 export const APPEND_BYTES_MAX = 1 * MiB;
 export const INFLIGHT_MESSAGES_MAX = 64;
-/** Per follower; the connection itself is given up when this much and more lies unsent. */
-export const INFLIGHT_BYTES_MAX = 16 * MiB;
-export const UNCOMMITTED_BYTES_MAX = 32 * MiB;
-export const ENTRY_CACHE_BYTES_MAX = 16 * MiB;
+/** Per follower: what it writes in one transaction at most. More would keep a slow disk from answering heartbeats in time. */
+export const INFLIGHT_BYTES_MAX = 4 * MiB;
+/** Manifests of 600 files of 64 MiB; beyond it commands wait at the tracker that their daemon is connected to. */
+export const UNCOMMITTED_BYTES_MAX = 16 * MiB;
+/** Some 10,000 commands: a follower that is further behind is fed from the disk. */
+export const ENTRY_CACHE_BYTES_MAX = 4 * MiB;
 export const PENDING_READS_MAX = 10_000;
 
 /** The core's settings, but for what differs from node to node. */

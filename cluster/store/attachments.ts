@@ -1,4 +1,4 @@
-// The manifest that belongs to a log entry's data while both are in memory. Entries and proposals carry the same data object
+// The manifest that belongs to a log entry's data until both are on disk. Entries and proposals carry the same data object
 // through the consensus core, which never sees the manifest; when the data is collected, so is this link.
 
 export interface Attachment {
@@ -11,6 +11,11 @@ const attachments = new WeakMap<Uint8Array, Attachment>();
 
 export function attach(data: Uint8Array, attachment: Attachment): void {
   attachments.set(data, attachment);
+}
+
+/** The manifest is on disk: from now on it is read from there, and memory holds what is under way only. */
+export function detach(data: Uint8Array): void {
+  attachments.delete(data);
 }
 
 export function attachmentOf(data: Uint8Array): Attachment | null {

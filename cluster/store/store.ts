@@ -2,29 +2,34 @@
 // Any write error but a full disk ends the process: after a failed fsync nobody knows what the disk holds (RAFT.md 37).
 import { join } from 'node:path';
 import { MtError } from '../../codec/errors.ts';
-import type { HardState, Index, Membership, NodeInfo, Write } from '../raft/types.ts';
+import type { Entry, HardState, Index, Membership, NodeInfo, Write } from '../raft/types.ts';
+import { detach } from './attachments.ts';
 import { DamageError, type Db, isDiskFull, openDatabase } from './database.ts';
 import { DurableMark } from './durable-mark.ts';
 import { EventLog } from './event-log.ts';
 import { ManifestTable } from './manifest-table.ts';
 import { type Identity, type Member, RecordTable } from './record-table.ts';
 import { type Snapshot, SnapshotTable } from './snapshot-table.ts';
+import { WalSync } from './wal-sync.ts';
 
 export const DATABASE_FILE = 'tracker.sqlite';
 export const MARK_FILE = 'promised';
+/** The commit index is only a hint of how far a restart may apply at once: it need not cost every batch a page. */
+const COMMIT_NOTED_EVERY = 500;
 
 export interface Batch {
   readonly writes: readonly Write[];
-  /** What is known to be committed; stored along, so that a restart need not ask before it applies. */
+  /** What is known to be committed; stored along now and then, so that a restart need not ask before it applies. */
   readonly commit: Index;
-  /** The received snapshot that one of the writes installs. */
-  readonly received: Snapshot | null;
+  /** The received snapshot at that index, which one of the writes installs. */
+  readonly received: (index: Index) => Snapshot | null;
 }
 
 export class Store {
   readonly #db: Db;
   readonly #records: RecordTable;
   readonly #mark: DurableMark;
+  readonly #wal: WalSync;
   readonly manifests: ManifestTable;
   #identity: Identity;
   #hardState: HardState & { commit: Index };
@@ -39,6 +44,7 @@ export class Store {
    */
   constructor(dataDir: string, number: number, newIncarnation: string) {
     this.#db = openDatabase(join(dataDir, DATABASE_FILE));
+    this.#wal = new WalSync(this.#db, join(dataDir, DATABASE_FILE));
     this.#records = new RecordTable(this.#db);
     this.manifests = new ManifestTable(this.#db);
     const known = this.#records.read('identity');
@@ -87,16 +93,18 @@ export class Store {
   commit(batch: Batch): boolean {
     // A log that is cut promises less: said before it is cut, so that a crash in between is no false alarm.
     if (batch.writes.some(({ truncateFrom }) => truncateFrom !== null)) this.#promise(batch.writes);
-    this.#db.exec('BEGIN IMMEDIATE');
+    this.#wal.begin();
     try {
       for (const write of batch.writes) this.#write(write, batch.received);
-      if (batch.commit > this.#hardState.commit) this.#writeHardState(this.#hardState, batch.commit);
-      this.#db.exec('COMMIT');
+      const noted = this.#hardState.commit;
+      if (batch.commit >= noted + COMMIT_NOTED_EVERY) this.#writeHardState(this.#hardState, batch.commit);
+      this.#wal.commit();
       this.#promise([]);
+      for (const { append } of batch.writes) dropAttachments(append);
       return true;
     } catch (error) {
       if (!isDiskFull(error)) throw error;
-      if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
+      this.#wal.rollback();
       this.#hardState = this.#records.read('hard_state') ?? { term: 0, vote: null, commit: 0 };
       this.#reload(); // what is remembered of the batch is not so
       return false;
@@ -144,17 +152,19 @@ export class Store {
 
   close(): void {
     this.#mark.close();
+    this.#wal.close();
     this.#db.close();
   }
 
-  #write(write: Write, received: Snapshot | null): void {
+  #write(write: Write, received: Batch['received']): void {
     if (write.hardState) this.#writeHardState(write.hardState, this.#hardState.commit);
     // Before the snapshot: what it cuts off is not committed history either.
     if (write.truncateFrom !== null) this.log.truncateFrom(write.truncateFrom);
     if (write.snapshot) {
-      if (received?.meta.index !== write.snapshot.index) throw new Error('the snapshot to install is not at hand');
-      this.snapshots.complete(received);
-      this.log.startAfter(write.snapshot.index, write.snapshot.term, received.chain);
+      const snapshot = received(write.snapshot.index);
+      if (!snapshot) throw new Error('the snapshot to install is not at hand');
+      this.snapshots.complete(snapshot);
+      this.log.startAfter(write.snapshot.index, write.snapshot.term, snapshot.chain);
     }
     this.log.append(write.append);
   }
@@ -205,4 +215,8 @@ function membershipOf(members: readonly Member[]): Membership {
   const info: Record<string, NodeInfo> = {};
   for (const { number, incarnation, host, port } of members) info[incarnation] = { number, host, port };
   return { voters: members.map((member) => member.incarnation), learners: [], info };
+}
+
+function dropAttachments(entries: readonly Entry[]): void {
+  for (const { data, sizeBytes } of entries) if (sizeBytes > data.length) detach(data);
 }

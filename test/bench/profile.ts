@@ -21,6 +21,8 @@ interface Profile {
 }
 
 const FUNCTIONS_SHOWN = 25;
+/** The sampling interval is 1 ms. What took longer between two samples was a machine that ran somebody else. */
+const SAMPLE_MS_MAX = 2;
 const maps = new Map<string, SourceMap | null>();
 
 export function printProfiles(dir: string): void {
@@ -44,7 +46,7 @@ export function printProfiles(dir: string): void {
 function selfTimes({ nodes, samples, timeDeltas }: Profile): Map<string, number> {
   const names = new Map(nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
   const ms = new Map<string, number>();
-  for (const [i, id] of samples.entries()) add(ms, names.get(id)!, timeDeltas[i]! / 1000);
+  for (const [i, id] of samples.entries()) add(ms, names.get(id)!, Math.min(SAMPLE_MS_MAX, timeDeltas[i]! / 1000));
   return ms;
 }
 

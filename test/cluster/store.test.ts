@@ -6,7 +6,7 @@ import Database from 'better-sqlite3';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Entry, Write } from '../../cluster/raft/types.ts';
-import { attach } from '../../cluster/store/attachments.ts';
+import { attach, attachmentOf } from '../../cluster/store/attachments.ts';
 import { DATABASE_FILE, Store } from '../../cluster/store/store.ts';
 
 const INCARNATION = '0123456789abcdef0123456789abcdef';
@@ -24,7 +24,7 @@ function write(id: number, append: Entry[], rest: Partial<Write> = {}): Write {
   return { id, hardState: null, snapshot: null, truncateFrom: null, append, ...rest };
 }
 function commit(store: Store, ...writes: Write[]): boolean {
-  return store.commit({ writes, commit: 0, received: null });
+  return store.commit({ writes, commit: 0, received: () => null });
 }
 function range(from: number, to: number): Entry[] {
   return Array.from({ length: to - from + 1 }, (_, i) => entry(from + i));
@@ -129,6 +129,8 @@ test('a manifest travels with its entry and is stored once', ({ dir }) => {
     return { ...bare, sizeBytes: bare.data.length + bytes.length };
   });
   commit(store, write(1, shares));
+  assert.is(attachmentOf(shares[0]!.data), null, 'memory holds what is under way only');
+  assert.equal(Buffer.from(store.log.attachment(shares[0]!)!), bytes);
   store.close();
   const again = new Store(dir, 1, INCARNATION);
   const [first] = again.log.entries(1, 2, 1e9);
@@ -172,7 +174,10 @@ test('the log goes on after an installed snapshot, and history stays', ({ dir })
     size: state.length,
     hash: hash('sha256', state, 'buffer'),
   };
-  store.commit({ writes: [write(2, [entry(11, 2)], { snapshot: meta, truncateFrom: null })], commit: 0, received });
+  const other = { ...received, meta: { ...meta, index: 12 } };
+  const offered = (index: number) => [received, other].find((snapshot) => snapshot.meta.index === index) ?? null;
+  const writes = [write(2, [entry(11, 2)], { snapshot: meta, truncateFrom: null })];
+  store.commit({ writes, commit: 0, received: offered });
   for (const view of [store, new Store(dir, 1, INCARNATION)]) {
     assert.is(view.log.firstIndex(), 11);
     assert.is(view.log.lastIndex(), 11);
