@@ -81,7 +81,10 @@ async function main(): Promise<number> {
   const isContainers = (file: string) => file.startsWith(CONTAINERS);
   const jobs = Number(flags.jobs);
   const results = [
-    ...(await runAll(files.filter((file) => !isEndToEnd(file) && !isContainers(file)), jobs)),
+    ...(await runAll(
+      files.filter((file) => !isEndToEnd(file) && !isContainers(file)),
+      jobs,
+    )),
     ...(await runAll(files.filter(isEndToEnd), jobs)),
     // One at a time: each has six containers already.
     ...(await runAll(files.filter(isContainers), 1)),
