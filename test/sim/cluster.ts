@@ -52,6 +52,14 @@ export class SimCluster {
     this.#keep();
   }
 
+  /**
+   * Some member's disk lost what it may have promised, and it is not whole again. An operator who removes a healthy one in the
+   * very moment asks for a dead cluster: a leader learns of a loss only after an election timeout.
+   */
+  get isAnyHurt(): boolean {
+    return this.#hurt.size > 0;
+  }
+
   /** The leader of the highest term, if any is up. */
   get leader(): SimNode | null {
     const leaders = this.nodes.filter((node) => node.raft?.status().role === 'leader');
@@ -127,7 +135,7 @@ export class SimCluster {
   }
 
   shrink(random: Prng): string | null {
-    if (this.#wanted.size <= 3) return null;
+    if (this.#wanted.size <= 3 || this.isAnyHurt) return null;
     const number = random.pick([...this.#wanted]);
     this.#wanted.delete(number);
     return `tracker ${number} to be removed`;

@@ -72,7 +72,7 @@ const FAULTS = {
   /** Several changes of membership at once, to a leader that reaches few. */
   membership_burst: (cluster, random) => {
     const { leader } = cluster;
-    if (!leader || cluster.nodes.length < 3) return null;
+    if (!leader || cluster.nodes.length < 3 || cluster.isAnyHurt) return null;
     const others = random.shuffle(cluster.nodes.filter((node) => node !== leader));
     for (const other of others.slice(1)) {
       cluster.network.cut(other.number, leader.number);
