@@ -140,8 +140,8 @@ class PeerDataPlane implements DataPlane {
     this.#serving.revoke(revoked);
   }
 
-  onEpoch(groupId: string, epoch: number): void {
-    this.#serving.noteEpoch(groupId, epoch);
+  onEpoch(groupId: string, epoch: number, isGap: boolean): void {
+    this.#serving.noteEpoch(groupId, epoch, isGap);
     this.#manager.renewTickets(groupId);
   }
 

@@ -218,7 +218,7 @@ export class Session {
     if (news.trackers) client.setMembers(news.trackers);
     for (const { group_id, epoch } of news.epochs) {
       this.#epochs.set(group_id, epoch);
-      dataPlane.onEpoch(group_id, epoch);
+      dataPlane.onEpoch(group_id, epoch, news.reset);
     }
     for (const { user_id, fingerprint, group_id } of news.revoked) {
       dataPlane.onRevoked({ userId: user_id, fingerprint, groupId: group_id });

@@ -56,8 +56,11 @@ export interface DataPlaneEvents {
   onSession(userId: string | null): void;
   /** Cut this user (only that daemon, when a fingerprint is given) in this group (everywhere, when null). */
   onRevoked(revoked: { userId: string; fingerprint: string | null; groupId: string | null }): void;
-  /** Tickets of an older epoch of this group are renewed (ours) and soon refused (others'). */
-  onEpoch(groupId: string, epoch: number): void;
+  /**
+   * Tickets of an older epoch of this group are renewed (ours) and soon refused (others').
+   * @param isGap it comes with a fresh picture: who left meanwhile was not told.
+   */
+  onEpoch(groupId: string, epoch: number, isGap: boolean): void;
   /** This share or file is no longer to be served: its uploads end now. A download of a removed file fails. */
   onShareStopped(file: FileRef): void;
   onFileRemoved(file: FileRef): void;

@@ -5,6 +5,11 @@ import { CLOCK_SKEW_MS } from '../../codec/ticket.ts';
 
 /** After a new epoch, tickets of the older one are good for so long: honest holders renew within it. */
 const RENEWAL_MS_MAX = 10_000;
+/**
+ * The same when the epoch grew while no tracker was heard: nobody told who left, so everyone has only this long, and whoever did
+ * leave still gets its last byte within 5 s. Honest holders renew within 2 s of the news.
+ */
+const RENEWAL_AFTER_GAP_MS = 4_000;
 /** After that, any ticket from before the revocation has expired by itself. */
 const REMEMBERED_MS = TICKET_LIFE_MS + 2 * CLOCK_SKEW_MS;
 /** Beyond so many, the oldest is forgotten: a group's epoch still refuses its tickets within RENEWAL_MS_MAX. */
@@ -44,11 +49,14 @@ export class Revocations {
     }
   }
 
-  noteEpoch(groupId: string, epoch: number, nowMs: number): void {
+  /** @param isGap it may have grown while nobody could tell: who left is not known. */
+  noteEpoch(groupId: string, epoch: number, nowMs: number, isGap: boolean): void {
     const known = this.#epochs.get(groupId);
     if (known && known.epoch >= epoch) return;
-    // The first one that is heard of is not a change.
-    this.#epochs.set(groupId, { epoch, sinceMs: known ? nowMs : 0 });
+    let sinceMs = nowMs;
+    // The first one after a start is not a change: older tickets had their time.
+    if (isGap) sinceMs = known ? nowMs - (RENEWAL_MS_MAX - RENEWAL_AFTER_GAP_MS) : 0;
+    this.#epochs.set(groupId, { epoch, sinceMs });
   }
 
   epochOf(groupId: string): number | null {

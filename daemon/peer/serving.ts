@@ -111,8 +111,8 @@ export class Serving implements Gate {
     }
   }
 
-  noteEpoch(groupId: string, epoch: number): void {
-    this.#revocations.noteEpoch(groupId, epoch, Date.now());
+  noteEpoch(groupId: string, epoch: number, isGap: boolean): void {
+    this.#revocations.noteEpoch(groupId, epoch, Date.now(), isGap);
   }
 
   /** Ends what is served of finished shares: one file, a group, or (null) all of them. Downloads are their manager's. */
@@ -166,7 +166,7 @@ export class Serving implements Gate {
   /** What the session knows may be newer than what was told here. */
   #epochOf(groupId: string): number | null {
     const known = this.#ports.identity.groupEpoch(groupId);
-    if (known !== null) this.#revocations.noteEpoch(groupId, known, Date.now());
+    if (known !== null) this.#revocations.noteEpoch(groupId, known, Date.now(), true);
     return this.#revocations.epochOf(groupId);
   }
 

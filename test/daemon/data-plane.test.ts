@@ -215,7 +215,7 @@ test('a revoked user is cut at once and stays out', async ({ world }) => {
   world.removed.add('bob');
   const before = bob.row('file')!.bytes_done;
   for (const daemon of [alice, carol]) {
-    daemon.plane.onEpoch('team', 2);
+    daemon.plane.onEpoch('team', 2, false);
     daemon.plane.onRevoked({ userId: 'bob', fingerprint: null, groupId: 'team' });
   }
   assert.is(await codeOf(cut.answer), 'NOT_MEMBER');

@@ -112,9 +112,9 @@ test('a revoked holder stays out with the old ticket, and comes in with a new on
   const bob = await makeDaemonIdentity(Date.now());
   const holder = { user: 'bob', fingerprint: bob.fingerprint };
   const old = world.ticket('file', holder);
-  alice.plane.onEpoch(GROUP, 1);
+  alice.plane.onEpoch(GROUP, 1, true);
   world.epoch = 2;
-  alice.plane.onEpoch(GROUP, 2);
+  alice.plane.onEpoch(GROUP, 2, false);
   alice.plane.onRevoked({ userId: 'bob', fingerprint: null, groupId: GROUP });
   assert.is(await attempt(context, { identity: bob, ticket: old }), 'FORBIDDEN');
   const carol = await makeDaemonIdentity(Date.now());

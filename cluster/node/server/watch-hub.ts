@@ -148,6 +148,7 @@ export class WatchHub {
 }
 
 const IS_SESSION_NEWS: ReadonlySet<StateEvent['type']> = new Set([
+  'group_created',
   'member_joined',
   'member_left',
   'session_ended',

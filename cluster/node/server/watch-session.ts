@@ -31,6 +31,7 @@ class SessionStream implements SessionWatcher {
 
   onEvent(event: StateEvent): void {
     switch (event.type) {
+      case 'group_created':
       case 'member_joined':
         if (event.user_id === this.#userId) this.#addEpoch(event.group_id);
         return;
