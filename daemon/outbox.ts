@@ -45,6 +45,11 @@ export interface OutboxParts {
 
 export class Outbox {
   readonly #parts: OutboxParts;
+  /**
+   * Rows that may have reached a tracker. Only a caller's deadline asks, so it need not outlive this process: what the last one
+   * left behind has no caller any more.
+   */
+  readonly #sent = new Set<number>();
   readonly #waiters = new Map<number, Waiter>();
   readonly #closing = new AbortController();
   #owner: OutboxOwner | null = null;
@@ -139,6 +144,7 @@ export class Outbox {
   async #attempt(row: OutboxRow): Promise<Delivery | null> {
     const leftMs = (this.#waiters.get(row.seq)?.deadlineMs ?? Number.POSITIVE_INFINITY) - performance.now();
     const settings = { timeoutMs: Math.max(1, Math.min(ATTEMPT_MS_MAX, leftMs)), signal: this.#closing.signal };
+    const wasSent = this.#sent.has(row.seq);
     try {
       return { result: await this.#send(row, settings) };
     } catch (caught) {
@@ -152,9 +158,7 @@ export class Outbox {
       if (!isUndelivered(error)) return { error };
       this.#lastError = isMtError(error, 'OUTCOME_UNKNOWN', 'CLOSED', 'CANCELLED') ? null : error;
       // These say that no tracker took it in this attempt; an earlier one may have.
-      if (isMtError(error, 'NO_QUORUM', 'TRACKER_UNREACHABLE') && !row.sent) {
-        this.#parts.store.setSent(row.seq, false);
-      }
+      if (isMtError(error, 'NO_QUORUM', 'TRACKER_UNREACHABLE') && !wasSent) this.#sent.delete(row.seq);
       return null;
     }
   }
@@ -166,9 +170,7 @@ export class Outbox {
       ...settings,
       request,
       session: row.session,
-      onSend: () => {
-        if (!row.sent) this.#parts.store.setSent(row.seq, true);
-      },
+      onSend: () => this.#sent.add(row.seq),
     };
     if (row.method === 'logout' || row.file === null) return client.command('logout', {}, full);
     const ofFile = { group_id: row.file.groupId, file_name: row.file.fileName };
@@ -196,6 +198,7 @@ export class Outbox {
       this.#owner!.delivered(row, delivery);
       store.delete(seq);
     })();
+    this.#sent.delete(seq);
     this.#waiters.get(seq)?.settle(delivery);
   }
 
@@ -205,8 +208,9 @@ export class Outbox {
     const row = this.#parts.store.get(seq);
     // An attempt under way ends at the same deadline and comes back here.
     if (!waiter || !row || this.#inFlight === seq) return;
-    const error = row.sent ? unknownYet(row) : (this.#lastError ?? this.#parts.client.linkError ?? notTaken());
-    if (waiter.withdrawable && !row.sent) this.#finish(seq, { error });
+    const wasSent = this.#sent.has(seq);
+    const error = wasSent ? unknownYet(row) : (this.#lastError ?? this.#parts.client.linkError ?? notTaken());
+    if (waiter.withdrawable && !wasSent) this.#finish(seq, { error });
     else waiter.settle({ error });
   }
 }

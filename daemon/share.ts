@@ -15,6 +15,9 @@ import { notLoggedIn } from './tracker-client.ts';
 /** How long a finished download waits for the trackers before it is reported with a warning instead. */
 const RECORD_MS_MAX = 5_000;
 
+/** The group no longer has this file, or no longer this user. */
+const FILE_IS_GONE = ['NO_SUCH_FILE', 'NO_SUCH_GROUP', 'NOT_MEMBER', 'FILE_EXISTS'] as const;
+
 export interface SharesParts {
   readonly db: Sqlite;
   readonly store: ShareStore;
@@ -216,11 +219,10 @@ export class Shares implements SharePort, OutboxOwner {
     if (!record) return;
     if (!('error' in delivery) || isMtError(delivery.error, 'ALREADY_SHARED')) {
       this.markAnnounced(record, row.session);
-    } else if (isMtError(delivery.error, 'NOT_LOGGED_IN') && record.published) {
-      // The session ended first: the next login shares it again.
-    } else {
+    } else if (!record.published || isMtError(delivery.error, ...FILE_IS_GONE)) {
       this.#delete(record);
     }
+    // Otherwise (the session ended first, say) the next login shares it again.
   }
 
   #add(share: ServableShare, method: 'share_file' | 'record_share'): OutboxRow {

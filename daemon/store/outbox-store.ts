@@ -13,8 +13,6 @@ export interface NewOutboxRow {
 }
 export interface OutboxRow extends NewOutboxRow {
   readonly seq: number;
-  /** It may have reached a tracker. */
-  readonly sent: boolean;
 }
 
 interface Row {
@@ -24,7 +22,6 @@ interface Row {
   user_id: string;
   group_id: string | null;
   file_name: string | null;
-  sent: number;
 }
 
 export class OutboxStore {
@@ -32,18 +29,16 @@ export class OutboxStore {
   readonly #oldest: Statement<[], Row>;
   readonly #get: Statement<[number], Row>;
   readonly #count: Statement<[], { rows: number }>;
-  readonly #setSent: Statement<[number, number]>;
   readonly #delete: Statement<[number]>;
 
   constructor(db: Sqlite) {
     this.#insert = db.prepare(
-      `INSERT INTO outbox (session, method, user_id, group_id, file_name, sent, queued_at) VALUES (?, ?, ?, ?, ?, 0, ?)`,
+      `INSERT INTO outbox (session, method, user_id, group_id, file_name, queued_at) VALUES (?, ?, ?, ?, ?, ?)`,
     );
-    const columns = 'seq, session, method, user_id, group_id, file_name, sent';
+    const columns = 'seq, session, method, user_id, group_id, file_name';
     this.#oldest = db.prepare(`SELECT ${columns} FROM outbox ORDER BY seq LIMIT 1`);
     this.#get = db.prepare(`SELECT ${columns} FROM outbox WHERE seq = ?`);
     this.#count = db.prepare('SELECT count(*) AS rows FROM outbox');
-    this.#setSent = db.prepare('UPDATE outbox SET sent = ? WHERE seq = ?');
     this.#delete = db.prepare('DELETE FROM outbox WHERE seq = ?');
   }
 
@@ -57,7 +52,7 @@ export class OutboxStore {
       file?.fileName ?? null,
       nowMs,
     );
-    return { ...row, seq: Number(lastInsertRowid), sent: false };
+    return { ...row, seq: Number(lastInsertRowid) };
   }
 
   /** The next to deliver; null when nothing waits. */
@@ -73,10 +68,6 @@ export class OutboxStore {
     return this.#count.get()!.rows;
   }
 
-  setSent(seq: number, sent: boolean): void {
-    this.#setSent.run(Number(sent), seq);
-  }
-
   delete(seq: number): void {
     this.#delete.run(seq);
   }
@@ -87,5 +78,5 @@ function toRow(row: Row | undefined): OutboxRow | null {
   const file =
     row.group_id === null || row.file_name === null ? null : { groupId: row.group_id, fileName: row.file_name };
   const { seq, session, method, user_id: userId } = row;
-  return { seq, session, method, userId, file, sent: row.sent === 1 };
+  return { seq, session, method, userId, file };
 }

@@ -1,7 +1,7 @@
 -- What a peer daemon remembers: one SQLite file in its data directory. Times are Unix ms unless a name says otherwise.
 -- Version 1 (PRAGMA user_version). A change after the first release is a numbered migration in store.ts, never an edit here.
 
--- Small facts, one a row: the session, the trusted cluster keys, the cluster's members, limits, the outbox's client id.
+-- Small facts, one a row: the session, the trusted cluster keys, the cluster's members, the outbox's client id.
 CREATE TABLE settings (
   key   TEXT PRIMARY KEY, -- which fact
   value TEXT NOT NULL -- JSON
@@ -32,7 +32,6 @@ CREATE TABLE outbox (
   user_id   TEXT NOT NULL,    -- whose command
   group_id  TEXT,             -- null for logout
   file_name TEXT,             -- null for logout
-  sent      INTEGER NOT NULL, -- 1: it may have reached a tracker, so its fate is unknown until an answer comes
   queued_at INTEGER NOT NULL  -- Unix ms
 ) STRICT;
 
