@@ -1,6 +1,16 @@
 // What trackers' consensus cores say to each other, on the wire: frame type `raft`, one CBOR map a message. Sender and receiver
-// are not in it: the connection says who they are. Entries follow `prev_index` without gaps, so they carry no index.
+// are not in it: the connection says who they are. An append's entries come behind its map, so that they are encoded once for all
+// followers; they follow `prev_index` without gaps, so they carry no index:
+//
+//   0           2        2+H
+//   ┌───────────┬────────┬─────────────────────────────────────────────────────────────────┐
+//   │head size H│head, H │entries (byte-rows.ts): term, kind, data, the attached manifest  │
+//   │u16, < 2^15│CBOR    │                                                                 │
+//   └───────────┴────────┴─────────────────────────────────────────────────────────────────┘
+//
+// A CBOR map begins with a byte above 0x9f, an append with one below 0x80.
 import * as v from 'valibot';
+import { decodeRows, encodeRows } from './byte-rows.ts';
 import { decodeCbor, encodeCbor } from './cbor.ts';
 import { MtError } from './errors.ts';
 import { countSchema, tokenSchema } from './ids.ts';
@@ -25,10 +35,15 @@ export const snapshotMetaSchema = v.strictObject({
   membership: membershipSchema,
 });
 
-const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array);
+/** By their tag in a row. */
+const KINDS = ['noop', 'command', 'config'] as const;
 /** Term, kind, data, and the attached manifest. */
-const entrySchema = v.tuple([countSchema, v.picklist(['noop', 'command', 'config']), bytes, v.nullable(bytes)]);
-export type WireEntry = v.InferOutput<typeof entrySchema>;
+export type WireEntry = readonly [
+  term: number,
+  kind: (typeof KINDS)[number],
+  data: Uint8Array,
+  manifest: Uint8Array | null,
+];
 
 const term = countSchema;
 const raftMessageSchema = v.variant('type', [
@@ -41,15 +56,6 @@ const raftMessageSchema = v.variant('type', [
     last_term: countSchema,
   }),
   v.strictObject({ type: v.literal('request_vote_reply'), term, pre: v.boolean(), granted: v.boolean() }),
-  v.strictObject({
-    type: v.literal('append'),
-    term,
-    prev_index: countSchema,
-    prev_term: countSchema,
-    commit: countSchema,
-    boot: countSchema,
-    entries: v.pipe(v.array(entrySchema), v.maxLength(RAFT_APPEND_ENTRIES_MAX)),
-  }),
   v.strictObject({
     type: v.literal('append_reply'),
     term,
@@ -78,24 +84,60 @@ const raftMessageSchema = v.variant('type', [
     index: v.nullable(countSchema),
   }),
 ]);
+const appendHeadSchema = v.strictObject({
+  type: v.literal('append'),
+  term,
+  prev_index: countSchema,
+  prev_term: countSchema,
+  commit: countSchema,
+  boot: countSchema,
+});
+type AppendHead = v.InferOutput<typeof appendHeadSchema>;
+export type AppendWire = AppendHead & { readonly entries: readonly WireEntry[] };
 /** Every message of the core but install_snapshot, which ends a snapshot's own stream (tracker-link.ts). */
-export type RaftMessageWire = v.InferOutput<typeof raftMessageSchema>;
+export type RaftMessageWire = v.InferOutput<typeof raftMessageSchema> | AppendWire;
 
-export function encodeRaftMessage(message: RaftMessageWire): Uint8Array {
-  return encodeCbor(message);
+const HEAD_SIZE_SIZE = 2;
+
+/** The parts of a message, to be sent one behind the other. @param entries of an append, when encodeEntries has made them already. */
+export function encodeRaftMessage(message: RaftMessageWire, entries?: Uint8Array): readonly Uint8Array[] {
+  if (message.type !== 'append') return [encodeCbor(message)];
+  const { entries: list, ...rest } = message;
+  const map = encodeCbor(rest);
+  const head = new Uint8Array(HEAD_SIZE_SIZE + map.length);
+  head[0] = map.length >> 8;
+  head[1] = map.length;
+  head.set(map, HEAD_SIZE_SIZE);
+  return [head, entries ?? encodeEntries(list)];
+}
+
+export function encodeEntries(entries: readonly WireEntry[]): Uint8Array {
+  return encodeRows(
+    entries.map(([number, kind, data, attachment]) => ({ number, tag: KINDS.indexOf(kind), data, attachment })),
+  );
 }
 
 /**
- * Byte strings of the result alias `payload`. An append that contradicts itself is refused here, for the core takes the order of
- * terms and indexes for granted. @throws MtError PROTOCOL
+ * The data of entries is a copy; manifests alias `payload`. An append that contradicts itself is refused here, for the core takes
+ * the order of terms and indexes for granted. @throws MtError PROTOCOL
  */
 export function decodeRaftMessage(payload: Uint8Array): RaftMessageWire {
-  const message = decodeCbor(payload, raftMessageSchema, 'raft message');
-  if (message.type === 'append') checkOrder(message);
+  if (payload.length < HEAD_SIZE_SIZE || payload[0]! > 0x7f)
+    return decodeCbor(payload, raftMessageSchema, 'raft message');
+  const headEnd = HEAD_SIZE_SIZE + ((payload[0]! << 8) | payload[1]!);
+  const head = decodeCbor(payload.subarray(HEAD_SIZE_SIZE, headEnd), appendHeadSchema, 'raft message');
+  const rows = decodeRows(payload.subarray(headEnd), RAFT_APPEND_ENTRIES_MAX, 'raft message: append');
+  const entries = rows.map(({ number, tag, data, attachment }): WireEntry => {
+    const kind = KINDS[tag];
+    if (!kind) throw contradiction(`an entry of kind ${tag}`);
+    return [number, kind, data, attachment];
+  });
+  const message = { ...head, entries };
+  checkOrder(message);
   return message;
 }
 
-function checkOrder({ term, prev_index, prev_term, entries }: Extract<RaftMessageWire, { type: 'append' }>): void {
+function checkOrder({ term, prev_index, prev_term, entries }: AppendWire): void {
   if (!Number.isSafeInteger(prev_index + entries.length)) throw contradiction('indexes beyond counting');
   let newest = prev_term;
   for (const [entryTerm] of entries) {

@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import type * as v from 'valibot';
 import { checkSchema, decodeCbor, encodeCbor } from './cbor.ts';
 import { type ErrorWire, MtError, toMtError } from './errors.ts';
-import { encodeFrame, FrameParser } from './frames.ts';
+import { encodeFrame, encodeFrameHeader, FrameParser } from './frames.ts';
 import { agreeOnVersion, OWN_VERSIONS } from './hello.ts';
 import { KeepAlive, type KeepAliveTimes } from './keep-alive.ts';
 import {
@@ -53,6 +53,8 @@ interface PendingCall {
 
 /** setTimeout() fires at once beyond this. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
+/** Below it one buffer costs less than several writes. */
+const COPIED_TOGETHER_MAX = 16 * 1024;
 const NO_EXTRA: ExtraFrames = { payloadMax: () => undefined, onFrame: () => {} };
 
 export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello extends Schema = Schema> {
@@ -175,17 +177,29 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
 
   /** Sends one frame. All frames of one turn of the event loop leave together. Returns false when the other side is slow. */
   send(type: string, payload: Uint8Array): boolean {
+    return this.#write(encodeFrame(type, payload));
+  }
+
+  /** One frame whose payload is in parts; large ones are not copied together, so they must not change any more. */
+  sendParts(type: string, parts: readonly Uint8Array[]): boolean {
+    const size = parts.reduce((sum, { length }) => sum + length, 0);
+    const buffers = [encodeFrameHeader(type, size), ...parts];
+    return size > COPIED_TOGETHER_MAX ? this.#write(...buffers) : this.#write(Buffer.concat(buffers));
+  }
+
+  #write(...buffers: Uint8Array[]): boolean {
     if (this.#over) return false;
+    // Whoever owns the socket may have uncorked it: what had to leave before the turn's end has left.
+    if (this.duplex.writableCorked === 0) this.duplex.cork();
     if (!this.#corked) {
       this.#corked = true;
-      this.duplex.cork();
       setImmediate(() => {
         this.#corked = false;
         this.duplex.uncork();
       });
     }
     if (this.duplex.writableLength === 0) this.#onSent();
-    this.duplex.write(encodeFrame(type, payload), this.#onSent);
+    for (const buffer of buffers) this.duplex.write(buffer, this.#onSent);
     if (this.duplex.writableLength > RPC_UNSENT_BYTES_HARD_MAX) {
       this.close(new MtError('CLOSED', 'The other side does not read what it asked for'));
       return false;

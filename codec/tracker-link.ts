@@ -2,9 +2,10 @@
 // out on the dialled connection, answers come back on it. Beside the calls below it carries three frames of its own:
 //
 //   raft      one message of the consensus core (raft-messages.ts)
-//   propose   follower → leader: commands of one turn, [[ref, command, manifest | null] …]
+//   propose   follower → leader: commands of one turn, each a row (byte-rows.ts) of ref, command and manifest
 //   proposed  leader → follower: their outcomes, [[ref, outcome, reply | reason | null] …]
 import * as v from 'valibot';
+import { decodeRows, encodeRows } from './byte-rows.ts';
 import { decodeCbor, encodeCbor } from './cbor.ts';
 import { errorWireSchema } from './errors.ts';
 import { addressSchema, countSchema, tokenSchema } from './ids.ts';
@@ -92,19 +93,20 @@ const outcomeSchema = v.variant('outcome', [
   v.strictObject({ ref: countSchema, outcome: v.literal('unknown') }),
 ]);
 export type Outcome = v.InferOutput<typeof outcomeSchema>;
-const proposalSchema = v.tuple([countSchema, bytes, v.nullable(bytes)]);
-export type ForwardedProposal = v.InferOutput<typeof proposalSchema>;
+export type ForwardedProposal = readonly [ref: number, data: Uint8Array, manifest: Uint8Array | null];
+/** Of one frame: as many as one tracker may have waiting, and its size is limited as well. */
+const PROPOSALS_MAX = 32_768;
 
-const proposalsSchema = v.array(proposalSchema);
 const outcomesSchema = v.array(outcomeSchema);
 
 export function encodeProposals(proposals: readonly ForwardedProposal[]): Uint8Array {
-  return encodeCbor(proposals);
+  return encodeRows(proposals.map(([number, data, attachment]) => ({ number, tag: 0, data, attachment })));
 }
 
-/** Byte strings of the result alias `payload`. @throws MtError PROTOCOL */
+/** Commands are copies; manifests alias `payload`. @throws MtError PROTOCOL */
 export function decodeProposals(payload: Uint8Array): ForwardedProposal[] {
-  return decodeCbor(payload, proposalsSchema, 'forwarded commands');
+  const rows = decodeRows(payload, PROPOSALS_MAX, 'forwarded commands');
+  return rows.map(({ number, data, attachment }) => [number, data, attachment]);
 }
 
 export function encodeOutcomes(outcomes: readonly Outcome[]): Uint8Array {

@@ -2,7 +2,7 @@
 // incarnation), so that a tracker whose disk was wiped never gets what was meant for its former self.
 import type { TLSSocket } from 'node:tls';
 import type { Address } from '../../codec/ids.ts';
-import { decodeRaftMessage, encodeRaftMessage, RAFT_FRAME } from '../../codec/raft-messages.ts';
+import { decodeRaftMessage, encodeEntries, encodeRaftMessage, RAFT_FRAME } from '../../codec/raft-messages.ts';
 import { type Handlers, RpcConnection } from '../../codec/rpc.ts';
 import {
   decodeOutcomes,
@@ -20,7 +20,7 @@ import type { Message } from '../raft/messages.ts';
 import type { Entry, NodeId } from '../raft/types.ts';
 import { Link, type LinkConnection, type LinkOptions, otherCluster } from './link.ts';
 import { LINK_KEEP_ALIVE } from './settings.ts';
-import { fromWire, toWire } from './wire.ts';
+import { fromWire, toWire, toWireEntry } from './wire.ts';
 
 /** A tracker that dialled us. */
 export interface AcceptedLink {
@@ -53,6 +53,7 @@ export class Links {
   readonly #accepted = new Set<Accepted>();
   /** Links with frames of this turn that have not left yet. */
   readonly #corked = new Set<LinkConnection>();
+  #lastEntries: { readonly list: readonly Entry[]; readonly bytes: Uint8Array } | null = null;
 
   constructor(options: Omit<LinkOptions, 'onUp' | 'onDown' | 'onFrame'>, host: LinksHost) {
     this.#options = options;
@@ -105,14 +106,28 @@ export class Links {
     if (message.type === 'install_snapshot') return; // ends the snapshot's own stream
     const rpc = this.#byNode.get(message.to)?.rpc;
     if (!rpc) return;
-    rpc.send(RAFT_FRAME, encodeRaftMessage(toWire(message, (entry) => this.#host.attachment(entry))));
+    const entries = message.type === 'append' ? this.#encoded(message.entries) : undefined;
+    rpc.sendParts(RAFT_FRAME, encodeRaftMessage(toWire(message), entries));
     this.#corked.add(rpc);
+  }
+
+  /** Followers that are level get the same entries in the same turn: encoded once. */
+  #encoded(entries: readonly Entry[]): Uint8Array {
+    const last = this.#lastEntries;
+    // An entry is never replaced by another object of the same place: equal ends mean equal lists.
+    const isSame =
+      last?.list.length === entries.length && last.list[0] === entries[0] && last.list.at(-1) === entries.at(-1);
+    if (last && isSame) return last.bytes;
+    const bytes = encodeEntries(entries.map((entry) => toWireEntry(entry, this.#host.attachment(entry))));
+    this.#lastEntries = { list: entries, bytes };
+    return bytes;
   }
 
   /** Lets everything queued in this turn leave now: before a write to the disk blocks the loop. */
   flush(): void {
     for (const rpc of this.#corked) rpc.duplex.uncork();
     this.#corked.clear();
+    this.#lastEntries = null;
   }
 
   /** A socket whose certificate says that it is tracker `number`. */

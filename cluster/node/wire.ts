@@ -7,8 +7,8 @@ import { attach } from '../store/attachments.ts';
 
 type Sent = Exclude<Message, InstallSnapshot>;
 
-/** @param attachment the manifest of an entry that has one. */
-export function toWire(message: Sent, attachment: (entry: Entry) => Uint8Array | null): RaftMessageWire {
+/** Without the entries of an append: those are encoded apart, once for all followers. */
+export function toWire(message: Sent): RaftMessageWire {
   const { term } = message;
   switch (message.type) {
     case 'request_vote': {
@@ -19,10 +19,7 @@ export function toWire(message: Sent, attachment: (entry: Entry) => Uint8Array |
       return { type: message.type, term, pre: message.pre, granted: message.granted };
     case 'append': {
       const { type, prevIndex: prev_index, prevTerm: prev_term, commit, boot } = message;
-      const entries = message.entries.map(
-        (entry): WireEntry => [entry.term, entry.kind, entry.data, attachment(entry)],
-      );
-      return { type, term, prev_index, prev_term, commit, boot, entries };
+      return { type, term, prev_index, prev_term, commit, boot, entries: [] };
     }
     case 'append_reply': {
       const { type, boot, ok, index, hintIndex: hint_index, hintTerm: hint_term } = message;
@@ -41,6 +38,10 @@ export function toWire(message: Sent, attachment: (entry: Entry) => Uint8Array |
     case 'read_reply':
       return { type: message.type, term, boot: message.boot, id: message.id, index: message.index };
   }
+}
+
+export function toWireEntry({ term, kind, data }: Entry, manifest: Uint8Array | null): WireEntry {
+  return [term, kind, data, manifest];
 }
 
 /** `from` is who the connection belongs to. */
