@@ -1,7 +1,9 @@
 // Bundles each program into dist/<folder>/: one file a program, plus one for each worker thread it starts.
 // `node esbuild.config.ts cli` builds that program alone.
-import { cpSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+// Each file is replaced at once, never missing or half there: the first `npx mt` of a new npm cache builds again (it runs
+// `prepare`), while the programs in the other terminals are starting.
+import { globSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { type BuildOptions, build, type PluginBuild } from 'esbuild';
 
 /** The daemons run for weeks: packages stay outside, as they were installed. */
@@ -47,8 +49,7 @@ const chosen = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(PRO
 for (const folder of chosen) {
   const workers = globSync(`${folder}/**/*-worker.ts`, { cwd: root });
   const outdir = join(root, 'dist', folder);
-  rmSync(outdir, { recursive: true, force: true });
-  await build({
+  const { outputFiles } = await build({
     absWorkingDir: root,
     entryPoints: [`${folder}/main.ts`, ...workers].map((file) => ({
       in: file,
@@ -61,10 +62,24 @@ for (const folder of chosen) {
     sourcemap: 'linked',
     logLevel: 'warning',
     ...PROGRAMS[folder],
+    write: false,
   });
+  const files = new Map(outputFiles.map(({ path, contents }) => [basename(path), contents]));
   // Read at run time, next to the bundle, under the name that the source asks for.
   for (const sql of globSync(`${folder}/**/*.sql`, { cwd: root })) {
-    mkdirSync(outdir, { recursive: true });
-    cpSync(join(root, dirname(sql), basename(sql)), join(outdir, basename(sql)));
+    files.set(basename(sql), readFileSync(join(root, sql)));
+  }
+  replaceFiles(outdir, files);
+}
+
+function replaceFiles(folder: string, files: ReadonlyMap<string, Uint8Array>): void {
+  mkdirSync(folder, { recursive: true });
+  for (const [name, contents] of files) {
+    const unfinished = join(folder, `${name}.${process.pid}.new`);
+    writeFileSync(unfinished, contents);
+    renameSync(unfinished, join(folder, name));
+  }
+  for (const name of readdirSync(folder)) {
+    if (!files.has(name) && !name.endsWith('.new')) rmSync(join(folder, name), { force: true });
   }
 }
