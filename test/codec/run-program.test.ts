@@ -32,9 +32,9 @@ const old = olderNode();
 const reason = old ? null : 'there is no Node below 24 on this machine';
 const MAIN = `
   const [what] = process.argv.slice(2);
+  if (what === 'wait') { process.on('SIGTERM', () => { console.log('asked to end'); process.exit(3); }); setInterval(() => {}, 1000); }
   console.log(JSON.stringify({ version: process.version, args: process.argv.slice(2), pid: process.pid, env: process.env.MT_PARENT_PIPE_FD }));
   if (what === 'exit') process.exit(7);
-  if (what === 'wait') { process.on('SIGTERM', () => { console.log('asked to end'); process.exit(3); }); setInterval(() => {}, 1000); }
   if (what === 'cat') process.stdin.pipe(process.stderr);
 `;
 
