@@ -10,6 +10,8 @@ const FILE_LINES_MAX = 350;
 /** Tests are tables of cases: reading them is not following them. */
 const TEST_FILE_LINES_MAX = 600;
 const FUNCTION_LINES_MAX = 80;
+/** A test with real programs tells a story from its beginning to its end. */
+const TEST_LINES_MAX = 100;
 
 /** What may be larger, and why. A name that is no longer over the limit must leave the list. */
 const LONG_FILES: Record<string, string> = {
@@ -75,8 +77,9 @@ const MAY_IMPORT: Record<string, string[]> = {
   'cluster/raft': ['codec', 'cluster/raft'],
   'cluster/state': ['codec', 'cluster/state'],
   'daemon/pieces': ['codec', 'daemon/pieces'],
-  cluster: ['codec', 'cluster', 'cluster/raft', 'cluster/state'],
-  daemon: ['codec', 'daemon', 'daemon/pieces'],
+  service: ['codec', 'service'],
+  cluster: ['codec', 'service', 'cluster', 'cluster/raft', 'cluster/state'],
+  daemon: ['codec', 'service', 'daemon', 'daemon/pieces'],
   cli: ['codec', 'cli'],
 };
 
@@ -94,10 +97,10 @@ test(`no file is over ${FILE_LINES_MAX} lines (tests: ${TEST_FILE_LINES_MAX}) wi
   assert.equal(stale, [], 'these are no longer long');
 });
 
-test(`no function is over ${FUNCTION_LINES_MAX} lines without a reason`, () => {
+test(`no function is over ${FUNCTION_LINES_MAX} lines (tests: ${TEST_LINES_MAX}) without a reason`, () => {
   const long = sources.flatMap((file) =>
     functionsOf(read(file).split('\n'))
-      .filter(({ count }) => count > FUNCTION_LINES_MAX)
+      .filter(({ count }) => count > (file.endsWith('.test.ts') ? TEST_LINES_MAX : FUNCTION_LINES_MAX))
       .map(({ name, line, count }) => ({
         key: `${file}: ${name}`,
         shown: `${file}:${line}: ${name} has ${count} lines`,
