@@ -177,7 +177,7 @@ test('login and logout', async () => {
 
 test('the same user again: the new session takes the place of the old one', async () => {
   const cluster = await Cluster.start();
-  const { session } = daemon(temporary(), [cluster.tracker.address]);
+  const { session, heard } = daemon(temporary(), [cluster.tracker.address]);
   await session.login('alice', 'right');
   await until('watching', () => cluster.watchers.size === 1);
   await failsWith('BAD_CREDENTIALS', session.login('alice', 'wrong'));
@@ -186,6 +186,7 @@ test('the same user again: the new session takes the place of the old one', asyn
   await until('watching anew', () => session.groupEpoch('g') === 5);
   assert.is(session.userId, 'alice');
   assert.is(session.token, cluster.token);
+  assert.not(heard.includes('session null'), 'nobody was logged out in between');
 });
 
 test('a restart goes on with the session, without trackers at first', async () => {
