@@ -22,6 +22,9 @@ const WARM_UP_MS = 1_000;
 /** Of the errors, shown; the others are counted. */
 const ERRORS_SHOWN = 3;
 
+/** Told to whoever started the generator: what comes before (logins, say) is no part of what is measured. */
+export const STARTED = 'started';
+
 export async function closedLoop<C>(
   callers: readonly C[],
   once: (caller: C) => Promise<unknown>,
@@ -47,6 +50,7 @@ export async function closedLoop<C>(
       }
     }
   };
+  console.log(STARTED);
   let from = performance.now();
   let cpu = process.cpuUsage();
   const all = Promise.all(callers.map(work));

@@ -83,8 +83,10 @@ async function measureLoad(compared: Side[], operation: LoadOperation, callers: 
     for (const [i, side] of compared.entries()) {
       const leader = await side.leader();
       const term = await side.term();
-      const before = side.nodes.map((node) => costOf(side.pid(node)).cpuSeconds);
-      const result = await side.load(operation, callers, loops);
+      let before: number[] = [];
+      const result = await side.load(operation, callers, loops, () => {
+        before = side.nodes.map((node) => costOf(side.pid(node)).cpuSeconds);
+      });
       const cost = costs[i]!;
       cost.resident = [];
       for (const [at, node] of side.nodes.entries()) {

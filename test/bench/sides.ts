@@ -6,7 +6,7 @@ import { makeDaemonIdentity } from '../../codec/identity.ts';
 import type { TrackerStatus } from '../../codec/tracker-rpc.ts';
 import { until } from '../harness/until.ts';
 import { World } from '../harness/world.ts';
-import { type LoadResult, type LoopOptions, pause } from './closed-loop.ts';
+import { type LoadResult, type LoopOptions, pause, STARTED } from './closed-loop.ts';
 import { dialEtcd, etcdCall, PUT, putRequest } from './etcd-client.ts';
 import { EtcdCluster } from './etcd-cluster.ts';
 import { Caller, dial, enter, type LoadOperation } from './tracker-load.ts';
@@ -21,7 +21,8 @@ export interface Probe {
 export interface Side {
   readonly name: string;
   readonly nodes: readonly number[];
-  load(operation: LoadOperation, callers: number, options: LoopOptions): Promise<LoadResult>;
+  /** @param onStart called when the generator is ready and begins. */
+  load(operation: LoadOperation, callers: number, options: LoopOptions, onStart?: () => void): Promise<LoadResult>;
   /** The node that leads; waits until there is one. */
   leader(): Promise<number>;
   term(): Promise<number>;
@@ -49,10 +50,9 @@ export class TrackerSide implements Side {
     return side;
   }
 
-  load(operation: LoadOperation, callers: number, options: LoopOptions): Promise<LoadResult> {
-    return this.leader().then((leader) =>
-      generate('tracker-load.ts', { address: this.world.trackerAddress(leader), operation, callers, ...options }),
-    );
+  async load(operation: LoadOperation, callers: number, options: LoopOptions, onStart?: () => void) {
+    const address = this.world.trackerAddress(await this.leader());
+    return generate('tracker-load.ts', { address, operation, callers, ...options }, onStart);
   }
 
   leader(): Promise<number> {
@@ -120,10 +120,12 @@ export class EtcdSide implements Side {
     this.#cluster = cluster;
   }
 
-  load(operation: LoadOperation, callers: number, options: LoopOptions): Promise<LoadResult> {
-    const what = operation === 'read' ? 'range' : 'put';
-    return this.leader().then((leader) =>
-      generate('etcd-load.ts', { url: this.#cluster.url(leader), operation: what, callers, ...options }),
+  async load(operation: LoadOperation, callers: number, options: LoopOptions, onStart?: () => void) {
+    const url = this.#cluster.url(await this.leader());
+    return generate(
+      'etcd-load.ts',
+      { url, operation: operation === 'read' ? 'range' : 'put', callers, ...options },
+      onStart,
     );
   }
 
@@ -172,17 +174,18 @@ export function costOf(pid: number): { cpuSeconds: number; residentMiB: number }
   };
 }
 
-function generate(script: string, options: object): Promise<LoadResult> {
+function generate(script: string, options: object, onStart?: () => void): Promise<LoadResult> {
   return new Promise((resolve, reject) => {
     const args = [join(import.meta.dirname, script), JSON.stringify(options)];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     let output = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      if (output === '' && text.startsWith(STARTED)) onStart?.();
       output += text;
     });
     child.on('error', reject);
     child.on('close', (code) => {
-      if (code === 0) resolve(JSON.parse(output) as LoadResult);
+      if (code === 0) resolve(JSON.parse(output.slice(output.indexOf('{'))) as LoadResult);
       else reject(new Error(`the load generator ended with ${code}`));
     });
   });
