@@ -1,12 +1,25 @@
-// The command line of mt-trackerd as a tracker: parses and checks, touches nothing. Subcommands parse their own (admin/).
+// The command line of mt-trackerd as a tracker, and what stands behind it (environment, configuration file): reads and checks, changes
+// nothing. Subcommands parse their own (admin/).
 import { resolve } from 'node:path';
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import { MtError } from '../codec/errors.ts';
 import { type Address, printable } from '../codec/ids.ts';
 import { parseAddress } from '../codec/tracker-info.ts';
+import { type LogLevel, parseLogLevel } from '../service/log.ts';
+import { parsePort } from '../service/monitor.ts';
+import { loadSettings, printConfig } from '../service/settings.ts';
 import { defaultClusterKey, defaultDataDir } from './paths.ts';
 
-export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+/** What environment and configuration file may set too. */
+const OPTIONS = {
+  'tracker-info': { kind: 'path', positional: true },
+  'tracker-number': { kind: 'text', positional: true },
+  'data-dir': { kind: 'path' },
+  listen: { kind: 'text' },
+  'cluster-key': { kind: 'path', env: 'MT_CLUSTER_KEY' },
+  'log-level': { kind: 'text' },
+  'metrics-port': { kind: 'text' },
+} as const;
 const NUMBER_MAX = 999_999_999;
 
 export interface TrackerArguments {
@@ -18,32 +31,56 @@ export interface TrackerArguments {
   readonly clusterKey: string;
   /** Null: the tracker's own address in the file. */
   readonly listen: Address | null;
-  readonly logLevel: (typeof LOG_LEVELS)[number];
+  readonly logLevel: LogLevel;
+  /** 0: any free one; null: no monitoring. */
+  readonly metricsPort: number | null;
+  /** What --print-config shows; null: it was not asked for. */
+  readonly config: string | null;
 }
 
-/** @throws MtError USAGE or INVALID_ARGUMENT saying which argument and why. */
+/** @throws MtError USAGE or INVALID_ARGUMENT saying which argument and why; PATH_NOT_FOUND, PERMISSION of a configuration file. */
 export function parseTrackerArguments(argv: readonly string[], env: NodeJS.ProcessEnv): TrackerArguments {
   const { values, positionals } = parseOptions(argv, {
     'data-dir': { type: 'string' },
     listen: { type: 'string' },
     'cluster-key': { type: 'string' },
     'log-level': { type: 'string' },
+    'metrics-port': { type: 'string' },
+    config: { type: 'string' },
+    'print-config': { type: 'boolean' },
   });
-  if (positionals.length < 2) throw usage('A tracker info file and a tracker number are needed');
   if (positionals.length > 2) throw usage('Too many arguments');
-  const [file, numberText] = positionals as [string, string];
-  const number = parseNumber(numberText);
-  const logLevel = LOG_LEVELS.find((level) => level === (values['log-level'] ?? 'info'));
-  if (!logLevel) throw usage(`--log-level is one of ${LOG_LEVELS.join(', ')}`);
-  return {
-    trackerInfoFile: resolve(file),
-    trackerInfoShown: file,
+  const [file, numberText] = positionals;
+  const place = { 'tracker-info': file, 'tracker-number': numberText };
+  const settings = loadSettings({ program: 'mt-trackerd', table: OPTIONS, flags: { ...values, ...place }, env });
+  const trackerInfoFile = settings.get('tracker-info');
+  const shownNumber = settings.get('tracker-number');
+  if (trackerInfoFile === undefined || shownNumber === undefined) {
+    throw usage('A tracker info file and a tracker number are needed');
+  }
+  const number = parseNumber(shownNumber);
+  const listen = settings.get('listen');
+  const metricsPort = settings.get('metrics-port');
+  const args = {
+    trackerInfoFile,
+    trackerInfoShown: file ?? trackerInfoFile,
     number,
-    dataDir: resolve(values['data-dir'] ?? defaultDataDir(env, number)),
-    clusterKey: resolve(values['cluster-key'] ?? defaultClusterKey(env)),
-    listen: values.listen === undefined ? null : parseListen(values.listen),
-    logLevel,
+    dataDir: settings.get('data-dir') ?? resolve(defaultDataDir(env, number)),
+    clusterKey: settings.get('cluster-key') ?? resolve(defaultClusterKey(env)),
+    listen: listen === undefined ? null : parseListen(listen),
+    logLevel: parseLogLevel(settings.get('log-level') ?? 'info'),
+    metricsPort: metricsPort ? parsePort('--metrics-port', metricsPort) : null,
   };
+  const shown = {
+    'tracker-info': args.trackerInfoFile,
+    'tracker-number': number,
+    'data-dir': args.dataDir,
+    listen: listen ?? null,
+    'cluster-key': args.clusterKey,
+    'log-level': args.logLevel,
+    'metrics-port': args.metricsPort,
+  };
+  return { ...args, config: values['print-config'] === true ? printConfig(settings, shown) : null };
 }
 
 /** A tracker number as typed. @throws MtError INVALID_ARGUMENT */

@@ -1,14 +1,17 @@
 // mt-trackerd: arguments, key, lock, log, tracker, stop. Wires and does nothing else.
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { pino } from 'pino';
+import type { Logger } from 'pino';
 import { MtError, toMtError } from '../codec/errors.ts';
 import { formatAddress } from '../codec/ids.ts';
 import { parseTrackerInfo, type TrackerInfo } from '../codec/tracker-info.ts';
+import { createLog } from '../service/log.ts';
+import { notifySystemd } from '../service/notify.ts';
 import { SUBCOMMANDS } from './admin/table.ts';
 import { parseTrackerArguments, type TrackerArguments } from './arguments.ts';
 import { fileError, loadClusterKey } from './cluster-key.ts';
 import { lockDataDir } from './data-dir.ts';
+import { monitorTracker } from './metrics.ts';
 import { Supervisor } from './supervisor.ts';
 import { isForeground } from './terminal.ts';
 import { helpText, VERSION } from './usage.ts';
@@ -22,7 +25,12 @@ async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
   if (first === '--version') return void process.stdout.write(`mt-trackerd ${VERSION}\n`);
   const subcommand = first !== undefined && Object.hasOwn(SUBCOMMANDS, first) ? SUBCOMMANDS[first]! : null;
   if (subcommand) await subcommand.run(rest, env);
-  else await runTracker(parseTrackerArguments(argv, env));
+  else await runOrShow(parseTrackerArguments(argv, env));
+}
+
+async function runOrShow(args: TrackerArguments): Promise<void> {
+  if (args.config !== null) process.stdout.write(args.config);
+  else await runTracker(args);
 }
 
 async function runTracker(args: TrackerArguments): Promise<void> {
@@ -37,10 +45,7 @@ async function runTracker(args: TrackerArguments): Promise<void> {
   }
   const key = loadClusterKey(args.clusterKey, info, args.dataDir);
   const unlock = lockDataDir(args, info.addresses.length);
-  const log = pino(
-    { level: args.logLevel, base: { tracker: args.number } },
-    pino.destination({ dest: process.stderr.fd, sync: true }),
-  );
+  const log = createLog(args.logLevel, { tracker: args.number });
   const fatal = (error: unknown) => {
     log.fatal({ err: error }, 'the tracker cannot go on');
     process.exit(1);
@@ -50,12 +55,28 @@ async function runTracker(args: TrackerArguments): Promise<void> {
   const { addresses } = info;
   const listen = args.listen ?? address;
   const supervisor = new Supervisor({ ...args, addresses, listen, key, log, onFatal: fatal });
+  const monitor = args.metricsPort === null ? null : await monitorTracker(args.metricsPort, supervisor);
+  if (monitor) log.info({ port: monitor.port }, 'metrics are served on loopback');
   stopWhenAsked(async () => {
-    await supervisor.stop();
+    await Promise.all([notifySystemd(log, 'STOPPING=1'), supervisor.stop(), monitor?.close()]);
     unlock();
   });
+  process.on('SIGHUP', () => reload(log));
   const tracker = await supervisor.start();
   process.stdout.write(`mt-trackerd ${args.number} ready on ${formatAddress(tracker.address)}\n`);
+  await notifySystemd(log, 'READY=1');
+}
+
+/** The log level holds from now on; what else changed needs a restart. */
+function reload(log: Logger): void {
+  try {
+    const { logLevel } = parseTrackerArguments(process.argv.slice(2), process.env);
+    log.level = logLevel;
+    log.info({ logLevel }, 'the log level was read again');
+  } catch (error) {
+    const { code, message } = toMtError(error);
+    log.error({ code, why: message }, 'the configuration cannot be read: all stays as it was');
+  }
 }
 
 function readTrackerInfo({ trackerInfoFile, trackerInfoShown }: TrackerArguments): TrackerInfo {

@@ -13,10 +13,21 @@ export class Supervisor {
   readonly #config: TrackerConfig;
   #tracker: Tracker | null = null;
   #stopped = false;
+  #onCommit: (elapsedMs: number) => void = () => {};
 
   /** @param config its `onFatal` is told of what cannot be mended. */
   constructor(config: TrackerConfig) {
     this.#config = config;
+  }
+
+  /** The tracker that runs now; null while there is none. */
+  get tracker(): Tracker | null {
+    return this.#tracker;
+  }
+
+  /** Told how long each durable commit took, in ms. */
+  set onCommit(listener: (elapsedMs: number) => void) {
+    this.#onCommit = listener;
   }
 
   /** Starts the tracker and waits until it is a member. @throws MtError */
@@ -35,7 +46,11 @@ export class Supervisor {
   }
 
   async #startOnce(): Promise<Tracker> {
-    const tracker = await Tracker.start({ ...this.#config, onFatal: (error) => this.#onFatal(tracker, error) });
+    const tracker = await Tracker.start({
+      ...this.#config,
+      onFatal: (error) => this.#onFatal(tracker, error),
+      onCommit: (elapsedMs) => this.#onCommit(elapsedMs),
+    });
     this.#tracker = tracker;
     return tracker;
   }

@@ -8,6 +8,7 @@ export function helpText(): string {
     ([name, { usage, summary }]) => `  mt-trackerd ${name} ${usage}\n      ${summary}`,
   );
   return `Usage: mt-trackerd <tracker_info_file> <tracker_number> [options]
+       mt-trackerd [options]        (tracker-info and tracker-number from the configuration file)
        mt-trackerd <subcommand> …   (write ./init for a file of that name)
 
 Runs one tracker of a cluster in the foreground: logs to stderr, stops on SIGTERM, SIGINT or the line "quit".
@@ -21,7 +22,14 @@ Options:
   --listen IP:PORT       where to listen, when it is not the address in the file
   --cluster-key FILE     the cluster's key (default: MT_CLUSTER_KEY, else mini-torrent/cluster.key in the XDG state directory)
   --log-level LEVEL      fatal, error, warn, info (default), debug, trace or silent
+  --metrics-port PORT    serve /metrics, /healthz and /readyz on 127.0.0.1 (0: any free port; default: not at all)
+  --config FILE          TOML: options as above, and tracker-info, tracker-number (default: MT_TRACKERD_CONFIG,
+                         else mini-torrent/mt-trackerd.toml in the XDG configuration directory, if it is there)
+  --print-config         show what holds, and from where, and end
   --version, --help
+
+Flags stand over the environment (MT_TRACKERD_DATA_DIR for --data-dir, and so on), which stands over the file.
+SIGHUP reads the log level again.
 
 Subcommands:
 ${subcommands.join('\n')}

@@ -1,13 +1,17 @@
-// The command line of mt-peerd: parses and checks, touches nothing.
+// The command line of mt-peerd, and what stands behind it (environment, configuration file): reads and checks, changes nothing.
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MtError } from '../codec/errors.ts';
 import { type Address, printable } from '../codec/ids.ts';
 import { parseAddress } from '../codec/tracker-info.ts';
+import { type LogLevel, parseLogLevel } from '../service/log.ts';
+import { parsePort } from '../service/monitor.ts';
+import { loadSettings, printConfig, type Settings } from '../service/settings.ts';
 import { defaultDataDir, defaultSocket } from './paths.ts';
 
 export const USAGE = `Usage: mt-peerd <ip>:<port> <tracker_info_file> [options]
        mt-peerd <ip> <port> <tracker_info_file> [options]
+       mt-peerd [options]            (address and tracker-info from the configuration file)
 
 Shares and fetches files for the user who logs in with mt. Runs in the foreground and logs to stderr.
 
@@ -23,11 +27,31 @@ Options:
   --upload-limit BYTES_PER_S   such as 20M; 0: none (default)
   --download-limit BYTES_PER_S
   --log-level LEVEL            fatal, error, warn, info (default), debug, trace or silent
+  --metrics-port PORT          serve /metrics, /healthz and /readyz on 127.0.0.1 (0: any free port; default: not at all)
+  --config FILE                TOML: options as above, and address, tracker-info (default: MT_PEERD_CONFIG,
+                               else mini-torrent/mt-peerd.toml in the XDG configuration directory, if it is there)
+  --print-config               show what holds, and from where, and end
+  --detach                     go to the background once ready; logs to peerd.log in the data directory
   --version, --help
+
+Flags stand over the environment (MT_PEERD_UPLOAD_LIMIT for --upload-limit, and so on), which stands over the file.
+SIGHUP reads limits and log level again.
 
 Example: mt-peerd 127.0.0.1:18000 tracker_info.txt`;
 
-const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+/** What environment and configuration file may set too. */
+const OPTIONS = {
+  address: { kind: 'text', positional: true },
+  'tracker-info': { kind: 'path', positional: true },
+  'data-dir': { kind: 'path' },
+  socket: { kind: 'path', env: 'MT_SOCKET' },
+  announce: { kind: 'text' },
+  'trust-first-use': { kind: 'switch' },
+  'upload-limit': { kind: 'text' },
+  'download-limit': { kind: 'text' },
+  'log-level': { kind: 'text' },
+  'metrics-port': { kind: 'text' },
+} as const;
 /** `sun_path` of Linux holds 108 bytes with the closing NUL. */
 const SOCKET_PATH_BYTES_MAX = 107;
 const UNITS = ['', 'K', 'M', 'G', 'T'];
@@ -43,45 +67,82 @@ export interface DaemonArguments {
   readonly dataDir: string;
   readonly socket: string;
   readonly trustFirstUse: boolean;
-  readonly logLevel: (typeof LOG_LEVELS)[number];
+  readonly logLevel: LogLevel;
   /** Bytes a second; 0: no limit. */
   readonly uploadLimit: number;
   readonly downloadLimit: number;
+  /** 0: any free one; null: no monitoring. */
+  readonly metricsPort: number | null;
+  readonly detach: boolean;
+  /** What --print-config shows; null: it was not asked for. */
+  readonly config: string | null;
 }
 
-/** @throws MtError USAGE or INVALID_ARGUMENT saying which argument and why. */
+/** @throws MtError USAGE or INVALID_ARGUMENT saying which argument and why; PATH_NOT_FOUND, PERMISSION of a configuration file. */
 export function parseArguments(argv: readonly string[], env: NodeJS.ProcessEnv): DaemonArguments {
   const { values, positionals } = parse(argv);
   const help = values.help === true;
   const version = values.version === true;
-  const place = help || version ? ['127.0.0.1:0', ''] : positionals;
-  if (place.length < 2 || place.length > 3) {
-    throw usage(place.length < 2 ? 'An address and a tracker info file are needed' : 'Too many arguments');
+  const wantsConfig = values['print-config'] === true;
+  if (positionals.length === 1 || positionals.length > 3) {
+    throw usage(positionals.length === 1 ? 'An address and a tracker info file are needed' : 'Too many arguments');
   }
-  const addressText = place.slice(0, -1).join(' ');
-  const listen = parseListen(addressText) ?? badAddress(addressText);
-  const announce =
-    values.announce === undefined ? null : (parseAddress(values.announce) ?? badAddress(values.announce));
+  const places = help || version ? ['127.0.0.1:0', ''] : positionals;
+  const place =
+    places.length > 0 ? { address: places.slice(0, -1).join(' '), 'tracker-info': places[places.length - 1]! } : {};
+  const settings = loadSettings({ program: 'mt-peerd', table: OPTIONS, flags: { ...values, ...place }, env });
+  if (settings.get('address') === undefined || settings.get('tracker-info') === undefined) {
+    throw usage('An address and a tracker info file are needed');
+  }
+  const args = {
+    help,
+    version,
+    ...readAddresses(settings),
+    trackerInfoFile: settings.get('tracker-info')!,
+    dataDir: settings.get('data-dir') ?? defaultDataDir(env),
+    socket: checkSocket(settings.get('socket') ?? resolve(defaultSocket(env))),
+    trustFirstUse: settings.isOn('trust-first-use'),
+    ...readReloadable(settings),
+    metricsPort: settings.get('metrics-port') ? parsePort('--metrics-port', settings.get('metrics-port')!) : null,
+    detach: values.detach === true,
+  };
+  return { ...args, config: wantsConfig ? shownConfig(settings, args) : null };
+}
+
+function readAddresses(settings: Settings): { listen: Address; announce: Address | null } {
+  const [address, announced] = [settings.get('address')!, settings.get('announce')];
+  const listen = parseListen(address) ?? badAddress(address);
+  const announce = announced === undefined ? null : (parseAddress(announced) ?? badAddress(announced));
   if (!announce && (listen.host === '0.0.0.0' || listen.host === '::')) {
     throw usage(
       `${listen.host} means every address of this machine: say with --announce HOST:PORT where peers reach it`,
     );
   }
-  const logLevel = LOG_LEVELS.find((level) => level === (values['log-level'] ?? 'info'));
-  if (!logLevel) throw usage(`--log-level is one of ${LOG_LEVELS.join(', ')}`);
+  return { listen, announce };
+}
+
+/** What SIGHUP reads again. */
+function readReloadable(settings: Settings) {
   return {
-    help,
-    version,
-    listen,
-    announce,
-    trackerInfoFile: resolve(place[place.length - 1]!),
-    dataDir: resolve(values['data-dir'] ?? defaultDataDir(env)),
-    socket: checkSocket(resolve(values.socket ?? defaultSocket(env))),
-    trustFirstUse: values['trust-first-use'] === true,
-    logLevel,
-    uploadLimit: parseSize('--upload-limit', values['upload-limit'] ?? '0'),
-    downloadLimit: parseSize('--download-limit', values['download-limit'] ?? '0'),
+    logLevel: parseLogLevel(settings.get('log-level') ?? 'info'),
+    uploadLimit: parseSize('--upload-limit', settings.get('upload-limit') ?? '0'),
+    downloadLimit: parseSize('--download-limit', settings.get('download-limit') ?? '0'),
   };
+}
+
+function shownConfig(settings: Settings, args: Omit<DaemonArguments, 'config'>): string {
+  return printConfig(settings, {
+    address: settings.get('address')!,
+    'tracker-info': args.trackerInfoFile,
+    'data-dir': args.dataDir,
+    socket: args.socket,
+    announce: settings.get('announce') ?? null,
+    'trust-first-use': args.trustFirstUse,
+    'upload-limit': args.uploadLimit,
+    'download-limit': args.downloadLimit,
+    'log-level': args.logLevel,
+    'metrics-port': args.metricsPort,
+  });
 }
 
 /**
@@ -110,6 +171,10 @@ function parse(argv: readonly string[]) {
         announce: { type: 'string' },
         'trust-first-use': { type: 'boolean' },
         'log-level': { type: 'string' },
+        'metrics-port': { type: 'string' },
+        config: { type: 'string' },
+        'print-config': { type: 'boolean' },
+        detach: { type: 'boolean' },
         'upload-limit': { type: 'string' },
         'download-limit': { type: 'string' },
         version: { type: 'boolean' },

@@ -7,6 +7,7 @@ import { type Address, formatAddress } from '../codec/ids.ts';
 import { parseTrackerInfo, type TrackerInfo } from '../codec/tracker-info.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import type { DaemonArguments } from './arguments.ts';
+import type { ControlContext } from './control/context.ts';
 import { ControlServer } from './control-server.ts';
 import { loadIdentity, openDataDir } from './data-dir.ts';
 import { makeDataPlanePorts } from './data-plane-ports.ts';
@@ -29,6 +30,8 @@ export const VERSION: string = packageJson.version;
 export interface RunningDaemon {
   readonly address: Address;
   readonly socket: string;
+  /** What its control socket works with; monitoring and SIGHUP use it too. */
+  readonly context: ControlContext;
   /** Stops cleanly: transfers end, what is remembered is on disk, socket and lock are free. */
   close(): Promise<void>;
 }
@@ -92,14 +95,15 @@ export async function startDaemon(args: DaemonArguments, log: Logger): Promise<R
 
     const about = { version: VERSION, dataDir: args.dataDir, socket: args.socket, address: announced, startedAtMs };
     const uploads = new Uploads({ shares, hasher: new FileHasher(pool), client });
-    const control = new ControlServer({ client, session, shares, uploads, outbox, dataPlane, about }, log);
+    const context = { client, session, shares, uploads, outbox, dataPlane, about };
+    const control = new ControlServer(context, log);
     await control.listen();
     closers.push(() => control.close());
 
     dataDir.announce(announced, args.socket);
     outbox.start(shares);
     session.start();
-    return { address: announced, socket: args.socket, close };
+    return { address: announced, socket: args.socket, context, close };
   } catch (error) {
     await close();
     throw error;

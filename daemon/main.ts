@@ -1,9 +1,13 @@
 // mt-peerd: reads the command line, starts the daemon, stops it on a signal. What it is made of is wired in daemon.ts.
-import { pino } from 'pino';
+import type { Logger } from 'pino';
 import { toMtError } from '../codec/errors.ts';
 import { formatAddress } from '../codec/ids.ts';
-import { parseArguments, USAGE } from './arguments.ts';
-import { startDaemon, VERSION } from './daemon.ts';
+import { createLog } from '../service/log.ts';
+import { notifySystemd } from '../service/notify.ts';
+import { type DaemonArguments, parseArguments, USAGE } from './arguments.ts';
+import { type RunningDaemon, startDaemon, VERSION } from './daemon.ts';
+import { detach } from './detach.ts';
+import { monitorDaemon } from './metrics.ts';
 
 /** A clean stop takes milliseconds; a disk that hangs may not keep us. */
 const STOP_MS_MAX = 5_000;
@@ -12,7 +16,13 @@ async function main(): Promise<void> {
   const args = parseArguments(process.argv.slice(2), process.env);
   if (args.help) return void process.stdout.write(`${USAGE}\n`);
   if (args.version) return void process.stdout.write(`mt-peerd ${VERSION}\n`);
-  const log = pino({ level: args.logLevel, base: null }, pino.destination({ dest: process.stderr.fd, sync: true }));
+  if (args.config !== null) return void process.stdout.write(args.config);
+  if (args.detach) return detach(args.dataDir);
+  await run(args);
+}
+
+async function run(args: DaemonArguments): Promise<void> {
+  const log = createLog(args.logLevel, {});
   const fatal = (error: unknown) => {
     log.fatal({ err: error }, 'mt-peerd cannot go on');
     process.exit(1);
@@ -20,16 +30,34 @@ async function main(): Promise<void> {
   process.on('uncaughtException', fatal);
   process.on('unhandledRejection', fatal);
   const daemon = await startDaemon(args, log);
+  const monitor = args.metricsPort === null ? null : await monitorDaemon(args.metricsPort, daemon.context);
   let isStopping = false;
-  const stop = () => {
+  const stop = async () => {
     if (isStopping) return;
     isStopping = true;
     setTimeout(() => process.exit(1), STOP_MS_MAX).unref();
-    daemon.close().then(() => process.exit(0), fatal);
+    await Promise.all([notifySystemd(log, 'STOPPING=1'), monitor?.close(), daemon.close()]);
+    process.exit(0);
   };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  process.on('SIGTERM', () => void stop().catch(fatal));
+  process.on('SIGINT', () => void stop().catch(fatal));
+  process.on('SIGHUP', () => reload(daemon, log));
+  if (monitor) log.info({ port: monitor.port }, 'metrics are served on loopback');
   process.stdout.write(`mt-peerd ready on ${formatAddress(daemon.address)}, socket ${daemon.socket}\n`);
+  await notifySystemd(log, 'READY=1');
+}
+
+/** Limits and log level hold from now on; what else changed needs a restart. */
+function reload({ context }: RunningDaemon, log: Logger): void {
+  try {
+    const { logLevel, uploadLimit, downloadLimit } = parseArguments(process.argv.slice(2), process.env);
+    log.level = logLevel;
+    context.dataPlane.limits({ up: uploadLimit, down: downloadLimit });
+    log.info({ logLevel, uploadLimit, downloadLimit }, 'limits and log level were read again');
+  } catch (error) {
+    const { code, message } = toMtError(error);
+    log.error({ code, why: message }, 'the configuration cannot be read: all stays as it was');
+  }
 }
 
 main().catch((error: unknown) => {

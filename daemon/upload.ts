@@ -44,6 +44,11 @@ export class Uploads {
     this.#client = parts.client;
   }
 
+  /** Uploads that are being hashed or told to the trackers, or wait for that. */
+  get underWay(): number {
+    return this.#underWay.size;
+  }
+
   /**
    * @throws MtError PATH_NOT_FOUND, PERMISSION, INVALID_ARGUMENT (no regular file, or changed meanwhile), INVALID_NAME,
    * ALREADY_SHARED, FILE_EXISTS, NOT_MEMBER … as CONTRACT.md says.

@@ -89,6 +89,11 @@ export class RaftEngine implements Engine, DriverHost {
     return this.#role === 'leader';
   }
 
+  /** Commands of anyone that have no answer yet. */
+  get pendingCount(): number {
+    return this.#commands.size;
+  }
+
   get membership(): Membership {
     return this.#membership;
   }

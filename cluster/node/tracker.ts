@@ -1,6 +1,7 @@
 // One tracker: puts store, links, engine and servers together, and takes them through its life: listening, forming or joining a
 // cluster, serving, stopping. Everything with a rule of its own is in a file of its own.
 import type { Logger } from 'pino';
+import type { AdmissionLimits } from '../../codec/admission.ts';
 import type { TlsIdentity } from '../../codec/identity.ts';
 import type { Address } from '../../codec/ids.ts';
 import type { Handlers } from '../../codec/rpc.ts';
@@ -16,9 +17,10 @@ import { Formation } from './formation.ts';
 import { makeLinkHandlers } from './link-server.ts';
 import { Links } from './links.ts';
 import { Member } from './member.ts';
+import type { RaftEngine } from './raft-engine.ts';
 import { DaemonServer } from './server/daemon-server.ts';
 import { randomToken } from './server/tokens.ts';
-import { SNAPSHOTS_DEFAULT, type SnapshotSettings } from './settings.ts';
+import { CONNECTIONS_DEFAULT, SNAPSHOTS_DEFAULT, type SnapshotSettings } from './settings.ts';
 import { type ClusterKey, type Listener, listen, makeIdentity } from './tls.ts';
 
 /** With fewer, the failure of one tracker stops all. */
@@ -34,8 +36,11 @@ export interface TrackerConfig {
   readonly key: ClusterKey;
   readonly log: Logger;
   readonly snapshots?: SnapshotSettings;
+  readonly connections?: AdmissionLimits;
   /** Something that must not be: the process cannot go on. */
   readonly onFatal: (error: unknown) => void;
+  /** Told how long each durable commit took, in ms. */
+  readonly onCommit?: (elapsedMs: number) => void;
 }
 
 export class Tracker {
@@ -68,6 +73,7 @@ export class Tracker {
     this.#config = config;
     this.#store = store;
     const { key, log } = config;
+    if (config.onCommit) store.onCommit = config.onCommit;
     const hello = () => this.#hello();
     this.ready = new Promise((resolve) => {
       this.#becameMember = resolve;
@@ -104,6 +110,22 @@ export class Tracker {
     return { host, port: this.#server?.port ?? port };
   }
 
+  /** The engine, once this tracker belongs to a cluster. */
+  get engine(): RaftEngine | null {
+    return this.#member?.engine ?? null;
+  }
+
+  /** What it waits for, while its cluster has not formed. */
+  get waitingFor(): string {
+    return this.#formation?.waitingFor ?? '';
+  }
+
+  /** Connections that are up now. */
+  get connections(): { readonly daemons: number; readonly trackers: number } {
+    const trackers = [...this.#links.all].filter((link) => link.rpc !== null).length;
+    return { daemons: this.#daemons.connectionCount, trackers };
+  }
+
   /** A clean stop: nobody is served any more, everything is on disk. */
   async stop(): Promise<void> {
     await this.#member?.sayGoodbye();
@@ -123,10 +145,10 @@ export class Tracker {
   }
 
   async #begin(identity: TlsIdentity): Promise<void> {
-    const { number, addresses, key, log } = this.#config;
-    this.#server = await listen(this.#config.listen, identity, key, (socket, role) => {
+    const { number, addresses, key, log, connections = CONNECTIONS_DEFAULT } = this.#config;
+    this.#server = await listen(this.#config.listen, identity, key, connections, (socket, role, known) => {
       if (role.role === 'tracker') this.#links.accept(socket, role.number);
-      else this.#daemons.accept(socket, role.fingerprint);
+      else this.#daemons.accept(socket, role.fingerprint, known);
     });
     if (addresses.length < VOTERS_MIN)
       log.warn(`with ${addresses.length} of ${VOTERS_MIN} trackers, no failure is tolerated`);

@@ -36,6 +36,8 @@ export class Store {
   #mayVote: boolean;
   readonly snapshots: SnapshotTable;
   readonly log: EventLog;
+  /** Told how long each commit took to be durable, in ms: the disk's fsync. */
+  onCommit: ((elapsedMs: number) => void) | null = null;
 
   /**
    * Opens the data directory of tracker `number`, or makes it.
@@ -98,7 +100,9 @@ export class Store {
       for (const write of batch.writes) this.#write(write, batch.received);
       const noted = this.#hardState.commit;
       if (batch.commit >= noted + COMMIT_NOTED_EVERY) this.#writeHardState(this.#hardState, batch.commit);
+      const startedAtMs = performance.now();
       this.#wal.commit();
+      this.onCommit?.(performance.now() - startedAtMs);
       this.#promise([]);
       for (const { append } of batch.writes) dropAttachments(append);
       return true;

@@ -1,0 +1,80 @@
+// What a daemon shows to Prometheus: transfers, rates, peers, what waits. No name of a user, group or file.
+import { createMetrics, type Metrics, single } from '../service/gauges.ts';
+import { type Monitor, startMonitor } from '../service/monitor.ts';
+import type { ControlContext } from './control/context.ts';
+
+/** @throws MtError ADDRESS_IN_USE */
+export async function monitorDaemon(port: number, context: ControlContext): Promise<Monitor> {
+  const metrics = await createMetrics(context.about.version);
+  describeDaemon(metrics, context);
+  return startMonitor({
+    port,
+    registry: metrics.registry,
+    whyNotReady: () => (context.client.tracker ? null : (context.client.linkError?.message ?? 'no tracker answers')),
+  });
+}
+
+function describeDaemon(
+  { gauge }: Metrics,
+  { client, session, shares, outbox, uploads, dataPlane }: ControlContext,
+): void {
+  gauge({
+    name: 'mt_peer_tracker_connected',
+    help: '1 while the daemon has a link to a tracker',
+    rows: single(() => Number(client.tracker !== null)),
+  });
+  gauge({
+    name: 'mt_peer_logged_in',
+    help: '1 while somebody is logged in',
+    rows: single(() => Number(session.userId !== null)),
+  });
+  gauge({ name: 'mt_peer_shares', help: 'Files that are shared', rows: single(() => shares.count) });
+  gauge({
+    name: 'mt_peer_downloads',
+    help: 'Downloads by state',
+    labels: ['state'],
+    rows: () => {
+      const counts = { downloading: 0, complete: 0, failed: 0, paused: 0 };
+      for (const { state } of dataPlane.list()) counts[state] += 1;
+      return Object.entries(counts).map(([state, count]) => [{ state }, count]);
+    },
+  });
+  gauge({
+    name: 'mt_peer_sources',
+    help: 'Peers that pieces come from now, over all downloads',
+    rows: single(() => dataPlane.list().reduce((sum, { peers }) => sum + peers, 0)),
+  });
+  gauge({
+    name: 'mt_peer_transfer_bytes_per_second',
+    help: 'Content moving now',
+    labels: ['direction'],
+    rows: () => {
+      const { upload, download } = dataPlane.rates();
+      return [
+        [{ direction: 'up' }, upload],
+        [{ direction: 'down' }, download],
+      ];
+    },
+  });
+  gauge({
+    name: 'mt_peer_limit_bytes_per_second',
+    help: 'Transfer limits; 0: none',
+    labels: ['direction'],
+    rows: () => {
+      const { up, down } = dataPlane.limits({ up: null, down: null });
+      return [
+        [{ direction: 'up' }, up],
+        [{ direction: 'down' }, down],
+      ];
+    },
+  });
+  gauge({
+    name: 'mt_peer_queue_depth',
+    help: 'What waits: commands for the trackers, files to be hashed and told',
+    labels: ['queue'],
+    rows: () => [
+      [{ queue: 'outbox' }, outbox.size],
+      [{ queue: 'uploads' }, uploads.underWay],
+    ],
+  });
+}
