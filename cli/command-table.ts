@@ -42,6 +42,7 @@ const COMMANDS = {
   status: () => import('./commands/status.ts'),
   tracker_status: () => import('./commands/tracker_status.ts'),
   doctor: () => import('./commands/doctor.ts'),
+  daemon: () => import('./commands/daemon.ts'),
 
   shell: () => import('./commands/shell.ts'),
   completion: () => import('./commands/completion.ts'),
@@ -79,7 +80,7 @@ export const SUBJECTS: readonly { title: string; commands: readonly CommandName[
     title: 'DOWNLOADS',
     commands: ['download_file', 'show_downloads', 'pause_download', 'resume_download', 'cancel_download', 'limits'],
   },
-  { title: 'STATE', commands: ['status', 'tracker_status', 'doctor'] },
+  { title: 'STATE', commands: ['status', 'tracker_status', 'doctor', 'daemon'] },
   { title: 'TERMINAL', commands: ['shell', 'completion'] },
 ];
 

@@ -61,8 +61,13 @@ function reload({ context }: RunningDaemon, log: Logger): void {
 }
 
 main().catch((error: unknown) => {
-  const { message, suggestion, exit, code, cause } = toMtError(error);
-  process.stderr.write(`mt-peerd: ${message}\n${suggestion ? `${suggestion}\n` : ''}`);
+  const failure = toMtError(error);
+  const { message, suggestion, exit, code, cause } = failure;
   if (code === 'INTERNAL' && cause) console.error(cause);
+  const sentence = `mt-peerd: ${message}\n${suggestion ? `${suggestion}\n` : ''}`;
+  // `mt daemon start` passes on the error as it is.
+  process.stderr.write(
+    process.env.MT_ERRORS === 'json' ? `${JSON.stringify({ error: failure.toWire() })}\n` : sentence,
+  );
   process.exit(exit);
 });
