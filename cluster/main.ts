@@ -15,6 +15,7 @@ import { monitorTracker } from './metrics.ts';
 import { Supervisor } from './supervisor.ts';
 import { isForeground } from './terminal.ts';
 import { helpText, VERSION } from './usage.ts';
+import { boundYoungGeneration } from './young-generation.ts';
 
 /** A stop that takes longer than this is not clean any more, but it ends. */
 const STOP_MS_MAX = 5_000;
@@ -34,6 +35,7 @@ async function runOrShow(args: TrackerArguments): Promise<void> {
 }
 
 async function runTracker(args: TrackerArguments): Promise<void> {
+  boundYoungGeneration();
   const info = readTrackerInfo(args);
   const address = info.addresses[args.number - 1];
   if (!address) {
