@@ -10,6 +10,13 @@ answers() { docker version -f '{{.Server.Version}}' >/dev/null 2>&1; }
 none() { echo "no container engine: $*" >&2; exit 3; }
 is_dockerd() { [ "$(cat "/proc/${1:-none}/comm" 2>/dev/null)" = dockerd ]; }
 
+# The compose file is tried with whichever compose there is; Debian has one.
+compose() {
+  { docker compose version || command -v docker-compose; } >/dev/null 2>&1 && return
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker-compose; } >/dev/null 2>&1
+}
+
 case ${1:-start} in
   start) ;;
   clean)
@@ -27,7 +34,7 @@ case ${1:-start} in
   *) echo "usage: $0 [start|clean|stop]" >&2; exit 2 ;;
 esac
 
-answers && { echo "a container engine answers: $(docker version -f '{{.Server.Version}}')"; exit 0; }
+answers && { compose; echo "a container engine answers: $(docker version -f '{{.Server.Version}}')"; exit 0; }
 [ "$(id -u)" = 0 ] || none "none answers, and only root could start one"
 if ! command -v dockerd >/dev/null; then
   command -v apt-get >/dev/null || none "dockerd is not installed, and there is no apt-get"
@@ -35,7 +42,7 @@ if ! command -v dockerd >/dev/null; then
   # RUNLEVEL=1: the package starts no service of its own; we start it, where no init runs too.
   { apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
     docker.io iptables iproute2 busybox-static util-linux; } >"$log" 2>&1 || none "apt-get install docker.io: $(tail -1 "$log")"
-  answers && { echo "docker.io was installed and answers"; exit 0; }
+  answers && { compose; echo "docker.io was installed and answers"; exit 0; }
 fi
 
 mkdir -p "$state"
@@ -51,4 +58,5 @@ for _ in $(seq 300); do
 done
 answers || none "dockerd said nothing at $socket for 30 s: $(tail -1 "$state/log")"
 echo "$pid" > "$state/pid"
+compose
 echo "started dockerd $(docker version -f '{{.Server.Version}}'), log in $state/log"
