@@ -89,6 +89,9 @@ export const controlApi = {
       }),
       upload_rate: v.number(),
       download_rate: v.number(),
+      /** Content since the daemon started. */
+      bytes_uploaded: countSchema,
+      bytes_downloaded: countSchema,
     }),
   ),
 

@@ -126,7 +126,13 @@ class PeerDataPlane implements DataPlane {
   }
 
   rates() {
-    return { upload: this.#resources.upMeter.rate(), download: this.#resources.downMeter.rate() };
+    const { upMeter, downMeter } = this.#resources;
+    return {
+      upload: upMeter.rate(),
+      download: downMeter.rate(),
+      bytesUploaded: upMeter.total,
+      bytesDownloaded: downMeter.total,
+    };
   }
 
   onSession(userId: string | null): void {

@@ -40,6 +40,8 @@ export function statusHandlers(context: ControlContext): Pick<Handlers<ControlAp
         downloads,
         upload_rate: rates.upload,
         download_rate: rates.download,
+        bytes_uploaded: rates.bytesUploaded,
+        bytes_downloaded: rates.bytesDownloaded,
       };
     },
     tracker_status: async ({ timeout_ms = COMMAND_MS_DEFAULT }, { signal }) => {

@@ -44,8 +44,13 @@ export interface Downloads {
   cancel(file: FileRef): Promise<void>;
   /** Sets what is not null, for running transfers too; answers what holds now. */
   limits(change: { readonly up: number | null; readonly down: number | null }): TransferLimits;
-  /** Content bytes a second now, both ways, over all transfers. */
-  rates(): { readonly upload: number; readonly download: number };
+  /** Content bytes a second now, both ways, over all transfers; and in all since the daemon started. */
+  rates(): {
+    readonly upload: number;
+    readonly download: number;
+    readonly bytesUploaded: number;
+    readonly bytesDownloaded: number;
+  };
   /** For the heartbeat: verified pieces of each running download, in its wire form. */
   partials(): Params<TrackerApi, 'heartbeat'>['downloads'];
 }

@@ -1,126 +1,133 @@
-// npm run bench:transfer [-- --only one,four,flash,limited,upload] [--rounds 3]
-// Transfers through the real programs: from the first `mt download_file` to the last one's exit, every copy compared. CPU seconds and
-// peak memory of the daemons beside the time. Everything is encrypted, and every piece and every whole file is checked.
-import { readFileSync, rmSync } from 'node:fs';
+// npm run bench:transfer [-- --only one,four,flash,limited] [--rounds 3] [--peers libtorrent,aria2,transmission] [--size MIB]
+// Transfers through the real programs: from the first `mt download_file` to the last one's exit, every copy compared, everything
+// encrypted, every piece and every whole file checked. With --peers, installed BitTorrent clients (plaintext, pieces checked) run
+// in turn with ours in every round, on the same file; the time of a client without a waiting daemon includes its start.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { sha1Of } from '../harness/files.ts';
-import { type Daemon, World } from '../harness/world.ts';
+import { makeFile } from '../harness/files.ts';
+import { ownTransfer } from './own-transfer.ts';
+import { torrentContender } from './torrent-peers.ts';
+import { boundOf, type Contender, MIB, type Run, SCENARIOS, type Scenario } from './transfer-scenarios.ts';
 
-const MIB = 1 << 20;
-/** Kernel ticks a second in /proc/PID/stat. */
-const TICKS_PER_SECOND = 100;
-const GROUP = 'bench';
-
-interface Scenario {
-  readonly name: string;
-  readonly seeders: number;
-  readonly leechers: number;
-  readonly sizeMiB: number;
-  /** Bytes a second that each daemon may upload; 0: no limit. */
-  readonly uploadLimit: number;
-}
-
-const SCENARIOS: readonly Scenario[] = [
-  { name: 'one', seeders: 1, leechers: 1, sizeMiB: 1024, uploadLimit: 0 },
-  { name: 'four', seeders: 4, leechers: 1, sizeMiB: 512, uploadLimit: 0 },
-  { name: 'flash', seeders: 1, leechers: 4, sizeMiB: 256, uploadLimit: 0 },
-  { name: 'limited', seeders: 1, leechers: 8, sizeMiB: 64, uploadLimit: 20_000_000 },
-];
-
-interface Run {
-  readonly seconds: number;
-  readonly uploadSeconds: number;
-  readonly seederCpu: number;
-  readonly leecherCpu: number;
-  readonly seederPeakMiB: number;
-  readonly leecherPeakMiB: number;
-}
+/** Set in the copy of this program that runs in a network namespace of its own. */
+const IN_NAMESPACE = 'MT_BENCH_NAMESPACE';
 
 const { values } = parseArgs({
   options: {
     only: { type: 'string', default: 'one,four,flash,limited' },
     rounds: { type: 'string', default: '3' },
+    peers: { type: 'string', default: '' },
+    size: { type: 'string' },
   },
 });
-const chosen = new Set(values.only.split(','));
 
-for (const scenario of SCENARIOS) {
-  if (!chosen.has(scenario.name)) continue;
-  const runs: Run[] = [];
-  for (let round = 0; round < Number(values.rounds); round++) runs.push(await run(scenario));
-  report(scenario, runs);
-}
+if (values.peers && !process.env[IN_NAMESPACE] && canUnshare()) process.exitCode = runInNamespace();
+else await main();
 
-async function run(scenario: Scenario): Promise<Run> {
-  const world = new World({ trackerCount: 1 });
+async function main(): Promise<void> {
+  const contenders = [ownTransfer, ...torrentPeers()];
+  const chosen = new Set(values.only.split(','));
+  const dir = mkdtempSync(join(tmpdir(), 'mt-bench-'));
   try {
-    await world.startTrackers();
-    const limit = scenario.uploadLimit > 0 ? ['--upload-limit', String(scenario.uploadLimit)] : [];
-    const make = async (name: string) => (await world.daemon(name).start(...limit)).enter();
-    const seeders: Daemon[] = [];
-    for (let i = 0; i < scenario.seeders; i++) seeders.push(await make(`seeder-${i}`));
-    const leechers: Daemon[] = [];
-    for (let i = 0; i < scenario.leechers; i++) leechers.push(await make(`leecher-${i}`));
-    await world.group(GROUP, seeders[0]!, ...seeders.slice(1), ...leechers);
-    const { path, sha1 } = seeders[0]!.file('payload', scenario.sizeMiB * MIB);
-    const uploadFrom = performance.now();
-    for (const seeder of seeders) await seeder.ok('upload_file', path, GROUP);
-    const uploadSeconds = (performance.now() - uploadFrom) / 1000 / seeders.length;
-    const before = [...seeders, ...leechers].map(cpuSeconds);
-    const from = performance.now();
-    await Promise.all(leechers.map((leecher) => leecher.ok('download_file', GROUP, 'payload', leecher.path('copy'))));
-    const seconds = (performance.now() - from) / 1000;
-    const used = [...seeders, ...leechers].map((daemon, i) => cpuSeconds(daemon) - before[i]!);
-    const sum = (numbers: number[]) => numbers.reduce((total, number) => total + number, 0);
-    for (const leecher of leechers) {
-      if (sha1Of(leecher.path('copy')) !== sha1) throw new Error(`the copy of ${leecher.name} differs`);
-      rmSync(leecher.path('copy'));
+    for (const known of SCENARIOS.filter(({ name }) => chosen.has(name))) {
+      const scenario = values.size ? { ...known, sizeBytes: Number(values.size) * MIB } : known;
+      await compete(scenario, contenders, dir);
     }
-    return {
-      seconds,
-      uploadSeconds,
-      seederCpu: sum(used.slice(0, seeders.length)),
-      leecherCpu: sum(used.slice(seeders.length)),
-      seederPeakMiB: Math.max(...seeders.map(peakMiB)),
-      leecherPeakMiB: Math.max(...leechers.map(peakMiB)),
-    };
   } finally {
-    await world.close();
+    rmSync(dir, { recursive: true, force: true });
   }
 }
 
-function report(scenario: Scenario, runs: readonly Run[]): void {
-  const median = (of: (run: Run) => number) => runs.map(of).sort((a, b) => a - b)[runs.length >> 1]!;
-  const seconds = median((r) => r.seconds);
-  const bytes = scenario.sizeMiB * MIB * scenario.leechers;
-  const { uploadLimit, leechers, seeders } = scenario;
-  // Kumar and Ross 2006: nobody can be faster than the seeder's link, nor all than all uploads together.
-  const size = scenario.sizeMiB * MIB;
-  const bound =
-    uploadLimit > 0
-      ? Math.max(size / (uploadLimit * seeders), (leechers * size) / (uploadLimit * (seeders + leechers)))
-      : 0;
-  console.log(
-    [
-      `${scenario.name.padEnd(8)} ${seeders} -> ${leechers}, ${scenario.sizeMiB} MiB:`,
-      `${seconds.toFixed(2)} s (${runs.map((r) => r.seconds.toFixed(2)).join(' ')})`,
-      `${(bytes / 1e6 / seconds).toFixed(0)} MB/s`,
-      bound > 0 ? `${(seconds / bound).toFixed(3)} x the bound of ${bound.toFixed(2)} s` : '',
-      `CPU ${median((r) => r.seederCpu).toFixed(2)} + ${median((r) => r.leecherCpu).toFixed(2)} s`,
-      `peak ${median((r) => r.seederPeakMiB)} / ${median((r) => r.leecherPeakMiB)} MiB (seeder / leecher)`,
-      `upload ${median((r) => r.uploadSeconds).toFixed(2)} s`,
-    ]
-      .filter(Boolean)
-      .join('  '),
-  );
+/** All contenders in turn, round after round, so that a machine that is busy for a while is busy for all. */
+async function compete(scenario: Scenario, contenders: readonly Contender[], dir: string): Promise<void> {
+  const path = join(dir, 'payload');
+  const payload = { path, dir, sha1: makeFile(path, scenario.sizeBytes, scenario.name) };
+  const runs = new Map<string, Run[]>(contenders.map(({ name }) => [name, []]));
+  const given = new Map<string, string>();
+  for (let round = 0; round < Number(values.rounds); round++) {
+    for (const { name, run } of contenders) {
+      if (given.has(name)) continue;
+      try {
+        runs.get(name)!.push(await run(scenario, payload));
+      } catch (error) {
+        if (name === ownTransfer.name) throw error;
+        given.set(name, (error as Error).message.split('\n')[0]!);
+      }
+    }
+  }
+  rmSync(path);
+  report(scenario, runs, given);
 }
 
-function cpuSeconds(daemon: Daemon): number {
-  const fields = readFileSync(`/proc/${daemon.program.pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+function report(
+  scenario: Scenario,
+  runs: ReadonlyMap<string, readonly Run[]>,
+  givenUp: ReadonlyMap<string, string>,
+): void {
+  const { name, seeders, leechers, sizeBytes } = scenario;
+  const bound = boundOf(scenario);
+  const limit = bound > 0 ? `, ${scenario.uploadLimit / 1e6} MB/s up each: bound ${bound.toFixed(2)} s` : '';
+  const load = loadavg()[0]!.toFixed(1);
+  console.log(`\n${name}: ${seeders} -> ${leechers}, ${sizeBytes / MIB} MiB${limit} (load ${load})`);
+  const own = median(runs.get(ownTransfer.name)!, ({ seconds }) => seconds);
+  const rows = [...runs].map(([contender, all]) => {
+    if (all.length === 0) return { contender, result: givenUp.get(contender) ?? 'no run' };
+    const seconds = median(all, (run) => run.seconds);
+    return {
+      contender,
+      seconds: seconds.toFixed(2),
+      'MB/s': Math.round((sizeBytes * leechers) / 1e6 / seconds),
+      ...(bound > 0 && { 'x bound': (seconds / bound).toFixed(3) }),
+      'ours is x faster': contender === ownTransfer.name ? '' : (seconds / own).toFixed(2),
+      'CPU s': cpuText(all),
+      'peak MiB': `${median(all, (run) => run.seederPeakMiB)} + ${median(all, (run) => run.leecherPeakMiB)}`,
+      runs: all.map((run) => run.seconds.toFixed(2)).join(' '),
+    };
+  });
+  console.table(Object.fromEntries(rows.map(({ contender, ...row }) => [contender, row])));
+  for (const [contender, all] of runs) {
+    const names = Object.keys(all[0]?.more ?? {});
+    const figures = names.map((figure) => `${figure} ${median(all, ({ more }) => more[figure]!).toFixed(3)}`);
+    if (figures.length > 0) console.log(`${contender}: ${figures.join(', ')}`);
+  }
 }
 
-function peakMiB(daemon: Daemon): number {
-  const status = readFileSync(`/proc/${daemon.program.pid}/status`, 'utf8');
-  return Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)![1]) / 1024);
+/** Seeders, leechers, and both. */
+function cpuText(runs: readonly Run[]): string {
+  const seeders = median(runs, (run) => run.seederCpu);
+  const leechers = median(runs, (run) => run.leecherCpu);
+  return `${seeders.toFixed(2)} + ${leechers.toFixed(2)} = ${(seeders + leechers).toFixed(2)}`;
+}
+
+function median(runs: readonly Run[], of: (run: Run) => number): number {
+  return runs.map(of).sort((a, b) => a - b)[runs.length >> 1]!;
+}
+
+function torrentPeers(): Contender[] {
+  const net = process.env[IN_NAMESPACE] ? '10.77.0' : '127.77.0';
+  const found: Contender[] = [];
+  for (const name of values.peers.split(',').filter(Boolean)) {
+    const contender = torrentContender(name, (number) => `${net}.${number}`);
+    if ('missing' in contender) console.log(`${name} is skipped: ${contender.missing}`);
+    else found.push(contender);
+  }
+  return found;
+}
+
+function canUnshare(): boolean {
+  return spawnSync('unshare', ['--net', 'ip', 'link', 'set', 'lo', 'up']).status === 0;
+}
+
+/** Not every client takes peers of 127.*: in a network of our own, the loopback line has other addresses too. */
+function runInNamespace(): number {
+  const prepare = 'ip link set lo up && ip addr add 10.77.0.1/16 dev lo && exec "$@"';
+  const self = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  const { status } = spawnSync('unshare', ['--net', 'sh', '-c', prepare, 'sh', ...self], {
+    stdio: 'inherit',
+    env: { ...process.env, [IN_NAMESPACE]: '1' },
+  });
+  return status ?? 1;
 }

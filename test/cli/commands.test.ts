@@ -52,6 +52,8 @@ const status = {
   downloads: { downloading: 1, complete: 0, failed: 0, paused: 0 },
   upload_rate: 0,
   download_rate: 0,
+  bytes_uploaded: 0,
+  bytes_downloaded: 0,
 };
 const trackers = {
   trackers: [

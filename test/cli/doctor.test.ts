@@ -36,6 +36,8 @@ test.before.each(async () => {
         downloads: { downloading: 0, complete: 0, failed: 0, paused: 0 },
         upload_rate: 0,
         download_rate: 0,
+        bytes_uploaded: 0,
+        bytes_downloaded: 0,
         ...ailment.status,
       }) as never,
     tracker_status: () => ({

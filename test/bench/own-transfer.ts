@@ -1,0 +1,127 @@
+// One run of a transfer scenario through mini-torrent's real programs: `mt download_file` from its start to its exit. While it
+// runs, a control connection asks the daemons again and again, so that a busy event loop is seen from outside.
+import { rmSync } from 'node:fs';
+import { ControlClient } from '../../cli/control-client.ts';
+import type { ControlApi } from '../../codec/control-api.ts';
+import type { Result } from '../../codec/rpc.ts';
+import { sha1Of } from '../harness/files.ts';
+import { type Daemon, World } from '../harness/world.ts';
+import { pause } from './closed-loop.ts';
+import {
+  type Contender,
+  cpuSeconds,
+  type Payload,
+  peakMiB,
+  type Run,
+  type Scenario,
+  sum,
+  warmPages,
+} from './transfer-scenarios.ts';
+
+const GROUP = 'bench';
+const FILE = 'payload';
+const PROBE_MS = 10;
+const CALL_MS_MAX = 10_000;
+
+export const ownTransfer: Contender = {
+  name: 'mini-torrent',
+  async run(scenario: Scenario, payload: Payload): Promise<Run> {
+    const world = new World({ trackerCount: 1 });
+    try {
+      await world.startTrackers();
+      return await runIn(world, scenario, payload);
+    } finally {
+      await world.close();
+    }
+  },
+};
+
+async function runIn(world: World, scenario: Scenario, payload: Payload): Promise<Run> {
+  const limit = scenario.uploadLimit > 0 ? ['--upload-limit', String(scenario.uploadLimit)] : [];
+  const make = async (name: string) => (await world.daemon(name).start(...limit)).enter();
+  const seeders: Daemon[] = [];
+  for (let i = 0; i < scenario.seeders; i++) seeders.push(await make(`seeder-${i}`));
+  const leechers: Daemon[] = [];
+  for (let i = 0; i < scenario.leechers; i++) leechers.push(await make(`leecher-${i}`));
+  await world.group(GROUP, seeders[0]!, ...seeders.slice(1), ...leechers);
+  const uploads: number[] = [];
+  for (const seeder of seeders) {
+    const from = performance.now();
+    await seeder.ok('upload_file', payload.path, GROUP);
+    uploads.push((performance.now() - from) / 1000);
+  }
+  warmPages(payload, scenario);
+
+  const pids = (daemons: readonly Daemon[]) => daemons.map((daemon) => daemon.program.pid);
+  const cpuOf = (daemons: readonly Daemon[]) => sum(pids(daemons).map(cpuSeconds));
+  const before = { seeders: cpuOf(seeders), leechers: cpuOf(leechers) };
+  const probes = await Promise.all([Probe.start(seeders[0]!), Probe.start(leechers[0]!)]);
+  const from = performance.now();
+  await Promise.all(leechers.map((leecher) => leecher.ok('download_file', GROUP, FILE, leecher.path('copy'))));
+  const seconds = (performance.now() - from) / 1000;
+  const after = { seeders: cpuOf(seeders), leechers: cpuOf(leechers) };
+  const latencies = (await Promise.all(probes.map((probe) => probe.end()))).flat();
+
+  for (const leecher of leechers) {
+    if (sha1Of(leecher.path('copy')) !== payload.sha1) throw new Error(`the copy of ${leecher.name} differs`);
+    rmSync(leecher.path('copy'));
+  }
+  const served = await Promise.all(seeders.map(statusOf));
+  const fetched = await Promise.all(leechers.map(statusOf));
+  const wanted = scenario.sizeBytes * scenario.leechers;
+  return {
+    seconds,
+    seederCpu: after.seeders - before.seeders,
+    leecherCpu: after.leechers - before.leechers,
+    seederPeakMiB: Math.max(...pids(seeders).map(peakMiB)),
+    leecherPeakMiB: Math.max(...pids(leechers).map(peakMiB)),
+    more: {
+      'upload s': uploads[0]!,
+      'seeders sent / F': sum(served.map((status) => status.bytes_uploaded)) / scenario.sizeBytes,
+      'useless %': (100 * (sum(fetched.map((status) => status.bytes_downloaded)) - wanted)) / wanted,
+      'control p99 ms': latencies.sort((a, b) => a - b)[Math.floor(latencies.length * 0.99)] ?? 0,
+      'control max ms': latencies.at(-1) ?? 0,
+    },
+  };
+}
+
+async function statusOf(daemon: Daemon): Promise<Result<ControlApi, 'status'>> {
+  return daemon.ok<Result<ControlApi, 'status'>>('status');
+}
+
+/** Asks a daemon something that it answers by itself, every few milliseconds. */
+export class Probe {
+  readonly #client: ControlClient;
+  readonly #abort = new AbortController();
+  readonly #latencies: number[] = [];
+  #loop: Promise<void> | null = null;
+
+  private constructor(client: ControlClient) {
+    this.#client = client;
+  }
+
+  static async start(daemon: Daemon): Promise<Probe> {
+    const signal = new AbortController().signal;
+    const probe = new Probe(await ControlClient.open(daemon.socket, { signal, timeoutMs: CALL_MS_MAX }));
+    probe.#loop = probe.#ask();
+    return probe;
+  }
+
+  /** Latencies in ms. */
+  async end(): Promise<number[]> {
+    this.#abort.abort();
+    await this.#loop;
+    this.#client.close();
+    return this.#latencies;
+  }
+
+  async #ask(): Promise<void> {
+    const { signal } = new AbortController();
+    while (!this.#abort.signal.aborted) {
+      const from = performance.now();
+      await this.#client.call('show_downloads', {}, { signal, timeoutMs: CALL_MS_MAX });
+      this.#latencies.push(performance.now() - from);
+      await pause(PROBE_MS);
+    }
+  }
+}
