@@ -75,9 +75,17 @@ const manifest: Handler<'get_manifest'> = async (context, caller, params, { time
   return { manifest: Uint8Array.from(context.manifests.require(file.manifest_hash)) };
 };
 
-/** Answered by what this tracker knows: a lease needs no barrier. */
-const heartbeat: Handler<'heartbeat'> = (context, caller, { session, epoch, downloads }) => {
-  const info = sessionInfo(context.state(), { fingerprint: caller.fingerprint, session });
+/**
+ * Answered by what this tracker knows: a lease needs no barrier. That there is no such session does: a tracker that has just
+ * started knows an old state, and its word would log the daemon out for good.
+ */
+const heartbeat: Handler<'heartbeat'> = async (context, caller, { session, epoch, downloads }, { timeoutMs }) => {
+  const look = () => sessionInfo(context.state(), { fingerprint: caller.fingerprint, session });
+  let info = look();
+  if (!info) {
+    await context.engine.readBarrier(timeoutMs);
+    info = look();
+  }
   // This tracker may be behind by a moment: a session of a later epoch than it knows is kept alive as well.
   if (!info) throw new MtError('NOT_LOGGED_IN', 'This daemon is not logged in', 'Run: mt login <user_id>');
   const online = epoch > info.epoch || (info.online && epoch === info.epoch);
