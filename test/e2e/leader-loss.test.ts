@@ -2,6 +2,7 @@
 // acknowledged is lost, nothing happens twice, users notice a pause at most.
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { HEARTBEAT_MS } from '../../codec/limits.ts';
 import { sha1Of } from '../harness/files.ts';
 import { until } from '../harness/until.ts';
 import { type Daemon, inWorld, type World } from '../harness/world.ts';
@@ -124,6 +125,28 @@ test(
     await bob.ok('download_file', 'lab', 'f', '.');
     assert.is(sha1Of(bob.path('f')), sha1);
     await everyTrackerIsLevel(world, alice);
+  }),
+);
+
+test(
+  'a tracker that comes back alone does not know who is logged in, and says nothing about it',
+  inWorld(async (world) => {
+    await world.startTrackers();
+    const { alice } = await world.people('alice');
+    await alice.ok('create_group', 'lab');
+    await Promise.all([...world.trackers.values()].map((tracker) => tracker.kill()));
+    await world.startTracker(1);
+    await until('the daemon is connected to it', async () => {
+      const { tracker } = await alice.ok<{ tracker: { connected: boolean } }>('status');
+      return tracker.connected;
+    });
+    const connectedAt = performance.now();
+    await until('two heartbeats have passed', () => performance.now() - connectedAt > 2 * HEARTBEAT_MS + 500);
+    assert.equal(await alice.ok('whoami'), { user_id: 'alice' });
+    await Promise.all([world.startTracker(2), world.startTracker(3)]);
+    await everyTrackerIsLevel(world, alice);
+    const { groups } = await alice.ok<{ groups: unknown[] }>('list_groups');
+    assert.is(groups.length, 1);
   }),
 );
 
