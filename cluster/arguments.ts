@@ -5,9 +5,11 @@ import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import { MtError } from '../codec/errors.ts';
 import { type Address, printable } from '../codec/ids.ts';
 import { parseAddress } from '../codec/tracker-info.ts';
+import { type AdmissionLimits, readConnectionLimits } from '../service/admission.ts';
 import { type LogLevel, parseLogLevel } from '../service/log.ts';
 import { parsePort } from '../service/monitor.ts';
 import { loadSettings, printConfig } from '../service/settings.ts';
+import { CONNECTIONS_DEFAULT } from './node/settings.ts';
 import { defaultClusterKey, defaultDataDir } from './paths.ts';
 
 /** What environment and configuration file may set too. */
@@ -19,6 +21,8 @@ const OPTIONS = {
   'cluster-key': { kind: 'path', env: 'MT_CLUSTER_KEY' },
   'log-level': { kind: 'text' },
   'metrics-port': { kind: 'text' },
+  'max-connections': { kind: 'text' },
+  'max-connections-per-address': { kind: 'text' },
 } as const;
 const NUMBER_MAX = 999_999_999;
 
@@ -34,6 +38,7 @@ export interface TrackerArguments {
   readonly logLevel: LogLevel;
   /** 0: any free one; null: no monitoring. */
   readonly metricsPort: number | null;
+  readonly connections: AdmissionLimits;
   /** What --print-config shows; null: it was not asked for. */
   readonly config: string | null;
 }
@@ -46,6 +51,8 @@ export function parseTrackerArguments(argv: readonly string[], env: NodeJS.Proce
     'cluster-key': { type: 'string' },
     'log-level': { type: 'string' },
     'metrics-port': { type: 'string' },
+    'max-connections': { type: 'string' },
+    'max-connections-per-address': { type: 'string' },
     config: { type: 'string' },
     'print-config': { type: 'boolean' },
   });
@@ -70,6 +77,7 @@ export function parseTrackerArguments(argv: readonly string[], env: NodeJS.Proce
     listen: listen === undefined ? null : parseListen(listen),
     logLevel: parseLogLevel(settings.get('log-level') ?? 'info'),
     metricsPort: metricsPort ? parsePort('--metrics-port', metricsPort) : null,
+    connections: readConnectionLimits(settings, CONNECTIONS_DEFAULT),
   };
   const shown = {
     'tracker-info': args.trackerInfoFile,
@@ -79,6 +87,8 @@ export function parseTrackerArguments(argv: readonly string[], env: NodeJS.Proce
     'cluster-key': args.clusterKey,
     'log-level': args.logLevel,
     'metrics-port': args.metricsPort,
+    'max-connections': args.connections.total,
+    'max-connections-per-address': args.connections.perAddress,
   };
   return { ...args, config: values['print-config'] === true ? printConfig(settings, shown) : null };
 }

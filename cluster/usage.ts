@@ -21,6 +21,9 @@ Options:
   --data-dir DIR         its log and state (default: mini-torrent/tracker-N in the XDG state directory)
   --listen IP:PORT       where to listen, when it is not the address in the file
   --cluster-key FILE     the cluster's key (default: MT_CLUSTER_KEY, else mini-torrent/cluster.key in the XDG state directory)
+  --max-connections N    connections at once in all (default: 16384)
+  --max-connections-per-address N
+                         of them from one address (default: 2048)
   --log-level LEVEL      fatal, error, warn, info (default), debug, trace or silent
   --metrics-port PORT    serve /metrics, /healthz and /readyz on 127.0.0.1 (0: any free port; default: not at all)
   --config FILE          TOML: options as above, and tracker-info, tracker-number (default: MT_TRACKERD_CONFIG,

@@ -105,10 +105,16 @@ export class FrameParser {
   /** Bytes of the unfinished frame that must be there before more of it can be understood. */
   #need = FRAME_PRELUDE_SIZE;
   #dead = false;
+  #frameCount = 0;
 
   constructor(payloadMax: (type: string) => number | undefined, onFrame: (type: string, payload: Buffer) => void) {
     this.#payloadMax = payloadMax;
     this.#onFrame = onFrame;
+  }
+
+  /** Whole frames so far. */
+  get frameCount(): number {
+    return this.#frameCount;
   }
 
   /** Bytes held of an unfinished frame. */
@@ -141,6 +147,7 @@ export class FrameParser {
     else {
       this.#held = NOTHING;
       this.#heldSize = 0;
+      this.#frameCount++;
       this.#onFrame(need.type, bytes.subarray(need.headerSize));
     }
     return size;
@@ -159,6 +166,7 @@ export class FrameParser {
       }
       const frameSize = header.headerSize + header.payloadSize;
       at += frameSize;
+      this.#frameCount++;
       this.#onFrame(header.type, rest.subarray(header.headerSize, frameSize));
     }
   }

@@ -1,6 +1,12 @@
 // Notices a connection whose other side is gone: silent though probed, or no longer reading what it asked for.
 // Knows no frame: it tells its owner when to probe and when to give up.
-import { KEEP_ALIVE_LOST_MS, KEEP_ALIVE_MS, RPC_UNSENT_STUCK_MS } from './limits.ts';
+import {
+  FRAME_BYTES_PER_MS_MIN,
+  FRAME_MS_MAX,
+  KEEP_ALIVE_LOST_MS,
+  KEEP_ALIVE_MS,
+  RPC_UNSENT_STUCK_MS,
+} from './limits.ts';
 
 export interface KeepAliveTimes {
   readonly probeMs: number;
@@ -13,6 +19,8 @@ export interface KeepAliveOwner {
   /** True while we do not read: silence means nothing then. */
   isPaused(): boolean;
   unsentBytes(): number;
+  /** Of the frame that is not whole yet: how many frames came before it, and how many bytes of it are here. */
+  unfinished(): { readonly frame: number; readonly bytes: number };
 }
 
 export class KeepAlive {
@@ -23,6 +31,8 @@ export class KeepAlive {
   /** When bytes last left for the other side, or began to wait for it. */
   #sentAt = performance.now();
   #probed = false;
+  /** The frame that was unfinished at the last look, and since when. */
+  #slow: { frame: number; sinceMs: number } | null = null;
 
   constructor(owner: KeepAliveOwner, times: KeepAliveTimes = { probeMs: KEEP_ALIVE_MS, lostMs: KEEP_ALIVE_LOST_MS }) {
     this.#owner = owner;
@@ -46,6 +56,17 @@ export class KeepAlive {
     clearInterval(this.#timer);
   }
 
+  /** Below the byte-rate floor. Looked at now and then only: what begins and ends in between is fast enough. */
+  #isTooSlow(nowMs: number): boolean {
+    const { frame, bytes } = this.#owner.unfinished();
+    if (bytes === 0 || this.#owner.isPaused()) {
+      this.#slow = null;
+      return false;
+    }
+    if (this.#slow?.frame !== frame) this.#slow = { frame, sinceMs: nowMs };
+    return nowMs - this.#slow.sinceMs > FRAME_MS_MAX + bytes / FRAME_BYTES_PER_MS_MIN;
+  }
+
   /** A silent side gets a probe and one more interval, so that a process that was stopped first finds what waited for it. */
   #check(): void {
     const now = performance.now();
@@ -54,6 +75,10 @@ export class KeepAlive {
       return;
     }
     const silentMs = now - this.#heardAt;
+    if (this.#isTooSlow(now)) {
+      this.#owner.giveUp('The other side sends a frame too slowly');
+      return;
+    }
     if (this.#owner.isPaused() || silentMs < this.#times.probeMs) return;
     if (silentMs > this.#times.lostMs && this.#probed) {
       this.#owner.giveUp('The other side went silent');

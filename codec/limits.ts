@@ -46,6 +46,8 @@ export const CBOR_ITEMS_MAX = 200_000;
 
 /** Requests that one connection may have unanswered; beyond it the reader pauses, so the sender feels it. */
 export const RPC_IN_FLIGHT_MAX = 1_024;
+/** Of them, those that are worked on at once where connections take turns: the others wait, for each ends in a burst of work. */
+export const RPC_AT_WORK_MAX = 32;
 /** Event streams among them: they last, so beyond it a new one is refused, for pausing would stop the cancels that end them. */
 export const RPC_STREAMS_MAX = 4_096;
 /** Bytes that may wait unsent for one connection before its reader pauses too. */
@@ -54,6 +56,12 @@ export const RPC_UNSENT_BYTES_MAX = 4 * MiB;
 export const RPC_UNSENT_BYTES_HARD_MAX = 64 * MiB;
 /** Nothing at all left for the other side in this time although something waits: it is given up. */
 export const RPC_UNSENT_STUCK_MS = 60_000;
+/**
+ * The floor: a frame that was begun must be whole after this time and a millisecond more for every 8 of its bytes that came (8 KB/s).
+ * Whoever sends slower than a modem of 1996 keeps us busy on purpose.
+ */
+export const FRAME_MS_MAX = 20_000;
+export const FRAME_BYTES_PER_MS_MIN = 8;
 /** Silence after which a connection is probed, and after which it is given up. */
 export const KEEP_ALIVE_MS = 5_000;
 export const KEEP_ALIVE_LOST_MS = 15_000;

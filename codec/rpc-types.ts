@@ -1,5 +1,6 @@
 // How a conversation over codec/rpc.ts is described: its methods with their schemas, who handles them, how they are called.
 import type * as v from 'valibot';
+import type { FairCalls } from './fair-calls.ts';
 import type { KeepAliveTimes } from './keep-alive.ts';
 
 export type Schema = v.GenericSchema;
@@ -56,6 +57,8 @@ export interface RpcOptions<Calls extends Api, Serves extends Api, Hello extends
   extra?: ExtraFrames;
   /** Largest reply or event in bytes, the same on both sides. Default: RPC_PAYLOAD_BYTES_MAX. */
   valueBytesMax?: number;
+  /** Turns among the connections of a server; without it, calls are served as they come. */
+  fairCalls?: FairCalls;
   /** Off for the control socket, where the kernel tells at once. Default: KEEP_ALIVE_MS, KEEP_ALIVE_LOST_MS. */
   keepAlive?: boolean | KeepAliveTimes;
 }

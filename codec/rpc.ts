@@ -6,12 +6,14 @@ import type { Duplex } from 'node:stream';
 import type * as v from 'valibot';
 import { checkSchema, decodeCbor, encodeCbor } from './cbor.ts';
 import { type ErrorWire, MtError, toMtError } from './errors.ts';
+import type { Lane } from './fair-calls.ts';
 import { encodeFrame, encodeFrameHeader, FrameParser } from './frames.ts';
 import { agreeOnVersion, OWN_VERSIONS } from './hello.ts';
 import { KeepAlive, type KeepAliveTimes } from './keep-alive.ts';
 import {
   CBOR_ITEMS_MAX,
   HANDSHAKE_MS_MAX,
+  RPC_AT_WORK_MAX,
   RPC_IN_FLIGHT_MAX,
   RPC_PAYLOAD_BYTES_MAX,
   RPC_STREAMS_MAX,
@@ -72,6 +74,9 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
   readonly #serving = new Map<number, AbortController>();
   readonly #handshake: NodeJS.Timeout;
   readonly #keepAlive: KeepAlive | null;
+  readonly #lane: Lane | null;
+  /** Cancelled while they waited for their turn. */
+  readonly #cancelled = new Set<number>();
   #nextId = 1;
   #helloSeen = false;
   #over: MtError | null = null;
@@ -111,6 +116,7 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
       if (!this.#helloSeen) this.close(new MtError('TIMEOUT', `No hello in ${HANDSHAKE_MS_MAX} ms`));
     }, HANDSHAKE_MS_MAX);
     this.#handshake.unref();
+    this.#lane = options.fairCalls?.lane(() => this.#serving.size - this.#streams < RPC_AT_WORK_MAX) ?? null;
     const { keepAlive = true } = options;
     this.#keepAlive = keepAlive === false ? null : this.#watch(keepAlive === true ? undefined : keepAlive);
     this.send('hello', encodeCbor({ versions: OWN_VERSIONS, hello: options.hello }));
@@ -216,6 +222,7 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
     for (const call of [...this.#pending.values()]) call.settle(error);
     for (const controller of this.#serving.values()) controller.abort(error);
     this.#serving.clear();
+    this.#lane?.close();
     this.#rejectReady(error);
     this.duplex.end();
     // An answer that is still queued (a clear refusal, say) may leave; a reader that never reads may not hold us.
@@ -232,6 +239,7 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
         giveUp: (why) => this.close(new MtError('CLOSED', why)),
         isPaused: () => this.#paused,
         unsentBytes: () => this.duplex.writableLength,
+        unfinished: () => ({ frame: this.#parser.frameCount, bytes: this.#parser.heldSize }),
       },
       times,
     );
@@ -244,14 +252,18 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
   #onData(chunk: Buffer): void {
     if (this.#over) return;
     this.#keepAlive?.heard();
+    this.#guarded(() => this.#parser.push(chunk));
+    // Whatever made us write (calls, but pings and wrong calls too): one that does not read its answers is not read either.
+    if (this.#isFull()) this.#pause();
+  }
+
+  #guarded(work: () => void): void {
     try {
-      this.#parser.push(chunk);
+      work();
     } catch (error) {
       if (error instanceof AssertionError) throw error; // a bad self, not a bad peer
       this.close(toMtError(error));
     }
-    // Whatever made us write (calls, but pings and wrong calls too): one that does not read its answers is not read either.
-    if (this.#isFull()) this.#pause();
   }
 
   #onFrame(type: string, payload: Buffer): void {
@@ -260,7 +272,7 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
       case 'hello':
         return this.#onHello(payload);
       case 'call':
-        return this.#onCall(payload);
+        return this.#onCallFrame(payload);
       case 'reply':
         return this.#onReply(payload);
       case 'error':
@@ -269,7 +281,9 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
         return this.#onEvent(payload);
       case 'cancel': {
         const [id] = decodeCbor(payload, idSchema, 'cancel');
-        this.#serving.get(id)?.abort(new MtError('CANCELLED', 'The caller gave up'));
+        const serving = this.#serving.get(id);
+        if (serving) serving.abort(new MtError('CANCELLED', 'The caller gave up'));
+        else if (this.#lane && this.#lane.waiting > 0) this.#cancelled.add(id);
         return;
       }
       case 'ping':
@@ -292,8 +306,27 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
     this.#resolveReady(checked);
   }
 
+  /** Where connections take turns, a call waits for its own; what is wrong with it then still ends the connection. */
+  #onCallFrame(payload: Buffer): void {
+    const lane = this.#lane;
+    if (!lane) return this.#onCall(payload);
+    let isNow = true;
+    let copy = payload;
+    lane.push(() => {
+      if (isNow) return this.#onCall(payload);
+      this.#guarded(() => this.#onCall(copy));
+      if (lane.waiting === 0) this.#cancelled.clear();
+      this.#maybeResume();
+    });
+    isNow = false;
+    // Only as long as the chunk that it came in.
+    if (lane.waiting > 0) copy = Buffer.from(payload);
+  }
+
   #onCall(payload: Buffer): void {
+    if (this.#over) return;
     const [id, name, params, timeoutMs] = decodeCbor(payload, callSchema, 'call');
+    if (this.#cancelled.delete(id)) return this.#sendError(id, new MtError('CANCELLED', 'The caller gave up'));
     const serves = this.#options.serves;
     const method = serves && Object.hasOwn(serves, name) ? serves[name] : undefined;
     if (!method) {
@@ -328,6 +361,7 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
       clearTimeout(timer);
       if (method.event) this.#streams--;
       this.#serving.delete(id);
+      this.#lane?.wake();
       this.#maybeResume();
     }
   }
@@ -369,7 +403,8 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
 
   /** Too much is under way for the other side: it is not read until that is less. */
   #isFull(): boolean {
-    return this.#serving.size - this.#streams >= RPC_IN_FLIGHT_MAX || this.duplex.writableLength > RPC_UNSENT_BYTES_MAX;
+    const calls = this.#serving.size - this.#streams + (this.#lane?.waiting ?? 0);
+    return calls >= RPC_IN_FLIGHT_MAX || this.duplex.writableLength > RPC_UNSENT_BYTES_MAX;
   }
 
   #pause(): void {

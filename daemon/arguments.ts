@@ -4,10 +4,12 @@ import { parseArgs } from 'node:util';
 import { MtError } from '../codec/errors.ts';
 import { type Address, printable } from '../codec/ids.ts';
 import { parseAddress } from '../codec/tracker-info.ts';
+import { type AdmissionLimits, readConnectionLimits } from '../service/admission.ts';
 import { type LogLevel, parseLogLevel } from '../service/log.ts';
 import { parsePort } from '../service/monitor.ts';
 import { loadSettings, printConfig, type Settings } from '../service/settings.ts';
 import { defaultDataDir, defaultSocket } from './paths.ts';
+import { PEER_CONNECTIONS_DEFAULT } from './peer/connection-limits.ts';
 
 export const USAGE = `Usage: mt-peerd <ip>:<port> <tracker_info_file> [options]
        mt-peerd <ip> <port> <tracker_info_file> [options]
@@ -26,6 +28,9 @@ Options:
   --trust-first-use            accept a cluster key that is not pinned, also off loopback
   --upload-limit BYTES_PER_S   such as 20M; 0: none (default)
   --download-limit BYTES_PER_S
+  --max-connections N          peers' connections at once in all (default: 2500)
+  --max-connections-per-address N
+                               of them from one address (default: 512)
   --log-level LEVEL            fatal, error, warn, info (default), debug, trace or silent
   --metrics-port PORT          serve /metrics, /healthz and /readyz on 127.0.0.1 (0: any free port; default: not at all)
   --config FILE                TOML: options as above, and address, tracker-info (default: MT_PEERD_CONFIG,
@@ -51,6 +56,8 @@ const OPTIONS = {
   'download-limit': { kind: 'text' },
   'log-level': { kind: 'text' },
   'metrics-port': { kind: 'text' },
+  'max-connections': { kind: 'text' },
+  'max-connections-per-address': { kind: 'text' },
 } as const;
 /** `sun_path` of Linux holds 108 bytes with the closing NUL. */
 const SOCKET_PATH_BYTES_MAX = 107;
@@ -73,6 +80,7 @@ export interface DaemonArguments {
   readonly downloadLimit: number;
   /** 0: any free one; null: no monitoring. */
   readonly metricsPort: number | null;
+  readonly connections: AdmissionLimits;
   readonly detach: boolean;
   /** What --print-config shows; null: it was not asked for. */
   readonly config: string | null;
@@ -104,6 +112,7 @@ export function parseArguments(argv: readonly string[], env: NodeJS.ProcessEnv):
     trustFirstUse: settings.isOn('trust-first-use'),
     ...readReloadable(settings),
     metricsPort: settings.get('metrics-port') ? parsePort('--metrics-port', settings.get('metrics-port')!) : null,
+    connections: readConnectionLimits(settings, PEER_CONNECTIONS_DEFAULT),
     detach: values.detach === true,
   };
   return { ...args, config: wantsConfig ? shownConfig(settings, args) : null };
@@ -142,6 +151,8 @@ function shownConfig(settings: Settings, args: Omit<DaemonArguments, 'config'>):
     'download-limit': args.downloadLimit,
     'log-level': args.logLevel,
     'metrics-port': args.metricsPort,
+    'max-connections': args.connections.total,
+    'max-connections-per-address': args.connections.perAddress,
   });
 }
 
@@ -172,6 +183,8 @@ function parse(argv: readonly string[]) {
         'trust-first-use': { type: 'boolean' },
         'log-level': { type: 'string' },
         'metrics-port': { type: 'string' },
+        'max-connections': { type: 'string' },
+        'max-connections-per-address': { type: 'string' },
         config: { type: 'string' },
         'print-config': { type: 'boolean' },
         detach: { type: 'boolean' },

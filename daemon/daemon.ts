@@ -82,6 +82,7 @@ export async function startDaemon(args: DaemonArguments, log: Logger): Promise<R
       ports: makeDataPlanePorts({ client, trust, shares, session: () => session, log }),
       listen: args.listen,
       limits: { up: args.uploadLimit, down: args.downloadLimit },
+      connections: args.connections,
       db,
       log,
       onCrash: (error) => {

@@ -6,6 +6,7 @@ import { createSecureContext } from 'node:tls';
 import type { Logger } from 'pino';
 import { MtError } from '../codec/errors.ts';
 import type { Address } from '../codec/ids.ts';
+import type { AdmissionLimits } from '../service/admission.ts';
 import { PieceDisk } from './disk/piece-disk.ts';
 import { DownloadManager } from './download/manager.ts';
 import type {
@@ -32,6 +33,7 @@ export interface DataPlaneOptions {
   /** Port 0: any free one. */
   readonly listen: Address;
   readonly limits: TransferLimits;
+  readonly connections?: AdmissionLimits;
   /** The daemon's store; maps of unfinished downloads lie beside it. */
   readonly db: Sqlite;
   readonly log: Logger;
@@ -62,7 +64,7 @@ class PeerDataPlane implements DataPlane {
   /** Users come and go one after the other. */
   #turn: Promise<void> = Promise.resolve();
 
-  constructor({ ports, limits, db, log, onCrash }: DataPlaneOptions) {
+  constructor({ ports, limits, connections, db, log, onCrash }: DataPlaneOptions) {
     this.#log = log;
     const pool = new SlotPool();
     this.#resources = {
@@ -76,7 +78,7 @@ class PeerDataPlane implements DataPlane {
     };
     const tls = peerTlsOptions(ports.identity);
     this.#serving = new Serving(ports, this.#resources, log);
-    this.#listener = new PeerListener(tls, this.#serving);
+    this.#listener = new PeerListener(tls, this.#serving, connections);
     const maps = join(dirname(db.name), 'downloads');
     mkdirSync(maps, { recursive: true, mode: 0o700 });
     this.#manager = new DownloadManager({

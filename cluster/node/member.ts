@@ -15,6 +15,7 @@ import type { Links } from './links.ts';
 import { Passwords } from './passwords.ts';
 import { RaftEngine } from './raft-engine.ts';
 import { Reconciler } from './reconciler.ts';
+import { AddressBudgets } from './server/address-budgets.ts';
 import type { ServerContext } from './server/context.ts';
 import { WatchHub } from './server/watch-hub.ts';
 import { COMMAND_MS_DEFAULT, type SnapshotSettings } from './settings.ts';
@@ -85,6 +86,7 @@ export class Member {
       passwords: new Passwords(),
       key,
       watches: new WatchHub(this.engine),
+      budgets: new AddressBudgets(),
       log,
       members: () => membersOf(this.engine.membership),
       clusterStatus: () => clusterStatus(number, this.engine, links),

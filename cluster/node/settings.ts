@@ -6,6 +6,7 @@ import {
   RPC_PAYLOAD_BYTES_MAX,
   RPC_UNSENT_BYTES_HARD_MAX,
 } from '../../codec/limits.ts';
+import type { AdmissionLimits } from '../../service/admission.ts';
 import type { RaftConfig } from '../raft/types.ts';
 
 const KiB = 1024;
@@ -75,6 +76,24 @@ export const SNAPSHOTS_DEFAULT: SnapshotSettings = { everyEntries: 50_000, entri
 export const SNAPSHOT_CHUNK_PAUSE_MS = 4;
 /** Bytes of entries read at once when applying. */
 export const APPLY_BYTES_MAX = 4 * MiB;
+
+/**
+ * Connections to one tracker: every daemon of a large cluster when all but one tracker are down, at some 60 KB each. One address may
+ * be a whole team behind a router. Strangers have not finished TLS and hello, and have HANDSHAKE_MS_MAX to do so.
+ */
+export const CONNECTIONS_DEFAULT: AdmissionLimits = {
+  total: 16_384,
+  perAddress: 2_048,
+  strangers: 2_048,
+  strangersPerAddress: 512,
+};
+
+/**
+ * What one address may begin that every tracker remembers: accounts and exactly-once clients. Whoever sets up a lab makes hundreds
+ * at once; beyond the burst it is a trickle, so that no address can crowd the others out of the clients' table (65,536).
+ */
+export const ACCOUNTS_PER_ADDRESS = { burst: 500, perSecond: 1 } as const;
+export const CLIENTS_PER_ADDRESS = { burst: 4_096, perSecond: 4 } as const;
 
 /** Re-dialling another tracker. */
 export const DIAL_BACKOFF_MS_MIN = 50;

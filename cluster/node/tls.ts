@@ -8,6 +8,7 @@ import { isMtError, MtError } from '../../codec/errors.ts';
 import { makeTrackerIdentity, type PeerRole, roleOf, type TlsIdentity } from '../../codec/identity.ts';
 import { type Address, formatAddress } from '../../codec/ids.ts';
 import { HANDSHAKE_MS_MAX } from '../../codec/limits.ts';
+import { Admission, type AdmissionLimits } from '../../service/admission.ts';
 
 /** The cluster's secret, as this tracker uses it. */
 export interface ClusterKey {
@@ -32,20 +33,25 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** Every daemon of a cluster may come at once, after a tracker died. */
+const BACKLOG = 4_096;
 /** Connections say goodbye within half a second; what is still there has not even finished its handshake. */
 const CLOSE_MS_MAX = 700;
 
 /**
  * Listens for daemons and trackers.
+ * @param onPeer gets each connection after TLS; a daemon's counts as a stranger's until `known` is called.
  * @throws MtError ADDRESS_IN_USE, PERMISSION or INVALID_ARGUMENT when the address cannot be had.
  */
 export async function listen(
   address: Address,
   identity: TlsIdentity,
   key: ClusterKey,
-  onPeer: (socket: TLSSocket, role: PeerRole) => void,
+  limits: AdmissionLimits,
+  onPeer: (socket: TLSSocket, role: PeerRole, known: () => void) => void,
 ): Promise<Listener> {
   const sockets = new Set<Socket>();
+  const admission = new Admission(limits);
   const server = createServer({
     key: identity.keyPem,
     cert: identity.certPem,
@@ -56,17 +62,28 @@ export async function listen(
     noDelay: true,
   });
   server.on('connection', (socket: Socket) => {
+    const name = nameOf(socket);
+    if (!admission.enter(name, socket.remoteAddress ?? '', () => socket.destroy())) {
+      socket.destroy();
+      return;
+    }
     sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    socket.once('close', () => {
+      sockets.delete(socket);
+      admission.leave(name);
+    });
   });
   server.on('secureConnection', (socket: TLSSocket) => {
     socket.on('error', () => {});
     const leaf = socket.getPeerX509Certificate();
-    if (leaf) onPeer(socket, roleOf(leaf, key.accepted, Date.now()));
-    else socket.destroy();
+    if (!leaf) return void socket.destroy();
+    const name = nameOf(socket);
+    const role = roleOf(leaf, key.accepted, Date.now());
+    if (role.role === 'tracker') admission.welcome(name);
+    onPeer(socket, role, () => admission.welcome(name));
   });
   server.on('tlsClientError', (_error, socket) => socket.destroy());
-  server.listen({ host: address.host, port: address.port });
+  server.listen({ host: address.host, port: address.port, backlog: BACKLOG });
   try {
     await once(server, 'listening');
   } catch (error) {
@@ -82,6 +99,10 @@ export async function listen(
         }, CLOSE_MS_MAX).unref();
       }),
   };
+}
+
+function nameOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 function explainListen(error: NodeJS.ErrnoException, address: Address): unknown {

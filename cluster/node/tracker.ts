@@ -1,12 +1,12 @@
 // One tracker: puts store, links, engine and servers together, and takes them through its life: listening, forming or joining a
 // cluster, serving, stopping. Everything with a rule of its own is in a file of its own.
 import type { Logger } from 'pino';
-import type { AdmissionLimits } from '../../codec/admission.ts';
 import type { TlsIdentity } from '../../codec/identity.ts';
 import type { Address } from '../../codec/ids.ts';
 import type { Handlers } from '../../codec/rpc.ts';
 import type { Founder, LinkApi } from '../../codec/tracker-link.ts';
 import type { TrackerHello } from '../../codec/tracker-rpc.ts';
+import type { AdmissionLimits } from '../../service/admission.ts';
 import type { Membership } from '../raft/types.ts';
 import type { State } from '../state/state.ts';
 import { isBrokenDisk, isDamage } from '../store/database.ts';

@@ -18,6 +18,8 @@ import type { BlockHeader } from './frame-reader.ts';
 const ALIVE_INTERVAL_MS = 1_500;
 /** Three of those lost: the host is gone. */
 const SILENT_MS_MAX = 4_500;
+/** A block that the kernel could not take in this time: the peer asks and does not read. A floor of some 8 KB/s. */
+const STUCK_MS_MAX = 30_000;
 /** Every so many signs of life ask for an echo, which measures the round trip. */
 const ECHO_EVERY = 4;
 /** Control bytes that may wait behind a reader that does not read. Two blocks of content may wait too. */
@@ -76,6 +78,8 @@ export class PeerLink {
   /** Blocks given to the socket whose bytes the kernel has not taken yet. */
   unsentBlocks = 0;
   readonly #socket: TLSSocket;
+  /** When a block was last taken by the kernel, or the first one began to wait. */
+  #takenAtMs = 0;
   #pending: Buffer[] = [];
   #over: MtError | null = null;
   #heardAtMs = performance.now();
@@ -166,10 +170,11 @@ export class PeerLink {
    */
   sendContent(bytes: Buffer, done: () => void): void {
     this.#flush();
-    this.unsentBlocks++;
     this.#saidAtMs = performance.now();
+    if (this.unsentBlocks++ === 0) this.#takenAtMs = this.#saidAtMs;
     this.#socket.write(bytes, () => {
       this.unsentBlocks--;
+      this.#takenAtMs = performance.now();
       done();
     });
   }
@@ -232,6 +237,10 @@ export class PeerLink {
     if (!this.isPaused && nowMs - this.#heardAtMs > SILENT_MS_MAX) {
       this.#socket.destroy();
       return this.fail(new MtError('CLOSED', 'The peer went silent'));
+    }
+    if (this.unsentBlocks > 0 && nowMs - this.#takenAtMs > STUCK_MS_MAX) {
+      this.#socket.destroy();
+      return this.fail(new MtError('CLOSED', 'The peer does not read what it asked for'));
     }
     this.#aliveCount++;
     const asksEcho = this.#aliveCount % ECHO_EVERY === 0;

@@ -16,14 +16,11 @@ import {
   wantHelloSchema,
 } from '../../codec/peer-messages.ts';
 import type { Ticket } from '../../codec/ticket.ts';
+import { Admission, type AdmissionLimits } from '../../service/admission.ts';
+import { PEER_CONNECTIONS_DEFAULT } from './connection-limits.ts';
 import { PeerLink } from './link.ts';
 import { fingerprintOfPeer } from './tls.ts';
 
-/** Links of all files together: room for 2,000 peers, and memory that stays bounded (about 60 KB each). */
-const CONNECTIONS_MAX = 2_500;
-/** Connections that have not shown a good ticket yet, in all and from one address: a stranger can fill no more than this. */
-const STRANGERS_MAX = 512;
-const STRANGERS_PER_ADDRESS_MAX = 128;
 /** A refusal may take so long to leave. */
 const REFUSAL_LINGER_MS = 1_000;
 
@@ -41,11 +38,11 @@ export class PeerListener {
   readonly #server: Server;
   readonly #gate: Gate;
   readonly #sockets = new Set<Socket>();
-  /** Those that showed no good ticket yet, with their addresses. */
-  readonly #strangers = new Map<Socket, string>();
+  readonly #admission: Admission;
 
-  constructor(tlsOptions: SecureContextOptions, gate: Gate) {
+  constructor(tlsOptions: SecureContextOptions, gate: Gate, limits: AdmissionLimits = PEER_CONNECTIONS_DEFAULT) {
     this.#gate = gate;
+    this.#admission = new Admission(limits);
     this.#server = createServer({
       ...tlsOptions,
       requestCert: true,
@@ -80,19 +77,15 @@ export class PeerListener {
   }
 
   #onConnection(socket: Socket): void {
-    const address = socket.remoteAddress ?? '';
-    let fromThere = 0;
-    for (const other of this.#strangers.values()) if (other === address) fromThere++;
-    const isFull = this.#sockets.size >= CONNECTIONS_MAX || this.#strangers.size >= STRANGERS_MAX;
-    if (isFull || fromThere >= STRANGERS_PER_ADDRESS_MAX) {
+    const name = nameOf(socket);
+    if (!this.#admission.enter(name, socket.remoteAddress ?? '', () => socket.destroy())) {
       socket.destroy();
       return;
     }
     this.#sockets.add(socket);
-    this.#strangers.set(socket, address);
     socket.once('close', () => {
       this.#sockets.delete(socket);
-      this.#strangers.delete(socket);
+      this.#admission.leave(name);
     });
   }
 
@@ -118,12 +111,7 @@ export class PeerListener {
       agreeOnVersion(OWN_VERSIONS, hello.versions);
       const { ticket, enter } = await this.#gate.admit(hello, fingerprint);
       clearTimeout(timer);
-      if (socket.destroyed) return;
-      for (const stranger of this.#strangers.keys()) {
-        if (stranger.remotePort === socket.remotePort && stranger.remoteAddress === socket.remoteAddress) {
-          this.#strangers.delete(stranger);
-        }
-      }
+      if (socket.destroyed || !this.#admission.welcome(nameOf(socket))) return;
       socket.write(encodePeerHello({ versions: OWN_VERSIONS }));
       link = new PeerLink({ role: 'upload', socket, fingerprint, userId: ticket.user_id, rttMs: 0, input: null });
       link.ticket = { expiresAtMs: ticket.expires_at, epoch: ticket.epoch };
@@ -154,6 +142,10 @@ export class PeerListener {
       link?.fail(new MtError('CLOSED', 'The peer ended the connection'));
     });
   }
+}
+
+function nameOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 function listenError(cause: Error, where: string): MtError {

@@ -7,6 +7,7 @@ import { randomToken } from './tokens.ts';
 
 const createUser: Handler<'create_user'> = async (context, caller, { request, user_id, password }, { timeoutMs }) => {
   const speaker = { request, session: null, fingerprint: caller.fingerprint };
+  context.budgets.accounts.take(caller.remote, Date.now());
   const stored = await context.passwords.hash(password);
   return proposeAs(context.engine, speaker, 'create_user', { user_id, password: stored }, { timeoutMs });
 };

@@ -72,7 +72,13 @@ const plain = Object.fromEntries(
   }),
 ) as HandlerTable<Plain>;
 
-const registerClient: Handler<'register_client'> = async ({ engine }, { fingerprint }, _params, { timeoutMs }) => {
+const registerClient: Handler<'register_client'> = async (
+  { engine, budgets },
+  { fingerprint, remote },
+  _params,
+  { timeoutMs },
+) => {
+  budgets.clients.take(remote, Date.now());
   const command = {
     type: 'register_client',
     clientId: null,

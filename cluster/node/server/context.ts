@@ -11,6 +11,7 @@ import type { Engine } from '../engine.ts';
 import type { Leases } from '../leases.ts';
 import type { Passwords } from '../passwords.ts';
 import type { ClusterKey } from '../tls.ts';
+import type { AddressBudgets } from './address-budgets.ts';
 import type { WatchHub } from './watch-hub.ts';
 
 export interface ServerContext {
@@ -22,6 +23,7 @@ export interface ServerContext {
   readonly passwords: Passwords;
   readonly key: ClusterKey;
   readonly watches: WatchHub;
+  readonly budgets: AddressBudgets;
   readonly log: Logger;
   /** Every member with its address, for daemons to remember. */
   readonly members: () => { number: number; address: Address }[];
@@ -32,7 +34,7 @@ export interface ServerContext {
 export interface Caller {
   /** Of its TLS key: who it is, whatever it says. */
   readonly fingerprint: string;
-  /** IP address of the connection. */
+  /** IP address of the connection, or its network (service/admission.ts): whom limits count. */
   readonly remote: string;
 }
 

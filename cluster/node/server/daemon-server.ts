@@ -1,8 +1,10 @@
 // Serves daemons: one RpcConnection each, all methods of codec/tracker-rpc.ts. Knows the engine by its interface only.
 import type { TLSSocket } from 'node:tls';
 import { MtError } from '../../../codec/errors.ts';
+import { FairCalls } from '../../../codec/fair-calls.ts';
 import { type CallContext, type Handlers, RpcConnection } from '../../../codec/rpc.ts';
 import { daemonHelloSchema, type TrackerApi, type TrackerHello, trackerApi } from '../../../codec/tracker-rpc.ts';
+import { addressGroup } from '../../../service/admission.ts';
 import { accountHandlers } from './accounts.ts';
 import { commandHandlers } from './commands.ts';
 import type { Caller, HandlerTable, ServerContext } from './context.ts';
@@ -21,6 +23,10 @@ const METHODS = Object.keys(trackerApi) as (keyof TrackerApi)[];
 
 type DaemonConnection = RpcConnection<Record<never, never>, TrackerApi, typeof daemonHelloSchema>;
 
+/** Answers waiting unsent for all daemons together, looked at so often. */
+const UNSENT_BYTES_MAX = 128 * 1024 * 1024;
+const UNSENT_LOOK_MS = 500;
+
 export interface DaemonServerOptions {
   readonly hello: () => TrackerHello;
   /** A handler threw what is nobody's mistake but ours, or the disk's. */
@@ -34,6 +40,8 @@ export class DaemonServer {
   readonly #options: DaemonServerOptions;
   #isClosed = false;
   readonly #connections = new Set<DaemonConnection>();
+  readonly #turns = new FairCalls();
+  readonly #timer = setInterval(() => this.#boundUnsent(), UNSENT_LOOK_MS).unref();
 
   constructor(options: DaemonServerOptions) {
     this.#options = options;
@@ -43,11 +51,11 @@ export class DaemonServer {
     return this.#connections.size;
   }
 
-  /** A socket whose certificate is not a tracker's; `fingerprint` is of its key. */
-  accept(socket: TLSSocket, fingerprint: string): void {
+  /** A socket whose certificate is not a tracker's; `fingerprint` is of its key. `known` is called when it said hello. */
+  accept(socket: TLSSocket, fingerprint: string, known: () => void): void {
     // Its handshake was under way when the tracker began to stop.
     if (this.#isClosed) return void socket.destroy();
-    const remote = (socket.remoteAddress ?? 'unknown').replace(/^::ffff:/, '');
+    const remote = addressGroup(socket.remoteAddress ?? 'unknown');
     const { hello } = this.#options;
     socket.on('handlerError', this.#options.onInternalError);
     const connection: DaemonConnection = new RpcConnection(socket, {
@@ -56,14 +64,33 @@ export class DaemonServer {
       handlers: this.#handlersFor({ fingerprint, remote }),
       hello: hello(),
       helloSchema: daemonHelloSchema,
+      fairCalls: this.#turns,
     });
     this.#connections.add(connection);
+    connection.ready.then(known, () => {});
     connection.closed.then(() => this.#connections.delete(connection));
   }
 
   close(): void {
     this.#isClosed = true;
+    clearInterval(this.#timer);
     for (const connection of this.#connections) connection.close(new MtError('CLOSED', 'The tracker is stopping'));
+  }
+
+  /** Answers that nobody reads may fill so much memory and no more: whoever left most unread loses the connection. */
+  #boundUnsent(): void {
+    const unsent = [...this.#connections].map((connection) => ({
+      connection,
+      bytes: connection.duplex.writableLength,
+    }));
+    let total = unsent.reduce((sum, { bytes }) => sum + bytes, 0);
+    if (total <= UNSENT_BYTES_MAX) return;
+    unsent.sort((a, b) => b.bytes - a.bytes);
+    for (const { connection, bytes } of unsent) {
+      if (total <= UNSENT_BYTES_MAX) return;
+      connection.close(new MtError('OVERLOADED', 'Too many answers wait to be read'));
+      total -= bytes;
+    }
   }
 
   #handlersFor(caller: Caller): Handlers<TrackerApi> {

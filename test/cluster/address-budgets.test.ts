@@ -1,0 +1,30 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Budget } from '../../cluster/node/server/address-budgets.ts';
+import { isMtError } from '../../codec/errors.ts';
+
+const test = suite('address budgets');
+
+test('a burst, then a trickle, for each address alone', () => {
+  const budget = new Budget('new accounts', { burst: 3, perSecond: 2 });
+  const takes = (address: string, nowMs: number) => {
+    try {
+      budget.take(address, nowMs);
+      return true;
+    } catch (error) {
+      assert.ok(isMtError(error, 'OVERLOADED'));
+      return false;
+    }
+  };
+  for (let i = 0; i < 3; i++) assert.ok(takes('a', 0));
+  assert.not.ok(takes('a', 0));
+  assert.ok(takes('b', 0), 'others are served');
+  assert.not.ok(takes('a', 400));
+  assert.ok(takes('a', 600));
+  assert.not.ok(takes('a', 600));
+  for (let i = 0; i < 3; i++) assert.ok(takes('a', 100_000), 'never more than the burst');
+  assert.not.ok(takes('a', 100_000));
+  assert.not.ok(takes('a', 0), 'a clock that goes back gives nothing');
+});
+
+test.run();
