@@ -1,0 +1,357 @@
+// Every parser that meets bytes of others, as a function of bytes: what it may throw, and inputs to begin from.
+import { randomBytes } from 'node:crypto';
+import { Duplex } from 'node:stream';
+import * as v from 'valibot';
+import { decodeCommand, encodeCommand, UnknownCommandError } from '../../cluster/state/commands.ts';
+import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
+import { controlApi, controlHelloSchema } from '../../codec/control-api.ts';
+import { isMtError } from '../../codec/errors.ts';
+import { encodeFrame, FrameParser } from '../../codec/frames.ts';
+import { makeClusterKeyPem, parseClusterKeyPem } from '../../codec/identity.ts';
+import { decodeManifest, encodeManifest } from '../../codec/manifest.ts';
+import {
+  decodePeerFrame,
+  decodePeerHello,
+  encodePeerFrame,
+  encodePeerHello,
+  isPeerFrameType,
+  type PeerFrameType,
+  peerPayloadMax,
+  readBlockHeader,
+  wantHelloSchema,
+  welcomeSchema,
+} from '../../codec/peer-messages.ts';
+import { decodeRaftMessage } from '../../codec/raft-messages.ts';
+import { type Api, type Handlers, RpcConnection } from '../../codec/rpc.ts';
+import { openTicket, signTicket } from '../../codec/ticket.ts';
+import { parseTrackerInfo } from '../../codec/tracker-info.ts';
+import { decodeOutcomes, decodeProposals, linkApi } from '../../codec/tracker-link.ts';
+import { daemonHelloSchema, trackerApi, trackerHelloSchema } from '../../codec/tracker-rpc.ts';
+import { readMap } from '../../daemon/disk/resume.ts';
+import { FrameReader } from '../../daemon/peer/frame-reader.ts';
+import { type Random, sample } from './sample.ts';
+
+export interface Target {
+  readonly name: string;
+  readonly seed: (random: Random) => Uint8Array;
+  /** @throws what `allows` accepts, or nothing. */
+  readonly run: (bytes: Uint8Array, random: Random) => void;
+  readonly allows: (error: unknown) => boolean;
+}
+
+const isDeclared = (error: unknown) => isMtError(error) && error.code !== 'INTERNAL';
+const key = parseClusterKeyPem(makeClusterKeyPem())[0]!;
+const hash = new Uint8Array(32).fill(7);
+
+function document(name: string, schema: v.GenericSchema): Target {
+  return {
+    name,
+    seed: (random) => Uint8Array.from(encodeCbor(sample(schema, random))),
+    run: (bytes) => void decodeCbor(bytes, schema, name),
+    allows: isDeclared,
+  };
+}
+
+function conversation(name: string, api: Api): Target[] {
+  return Object.entries(api).flatMap(([method, { params, result, event }]) => [
+    document(`${name} ${method} request`, params),
+    document(`${name} ${method} reply`, result),
+    ...(event ? [document(`${name} ${method} event`, event)] : []),
+  ]);
+}
+
+/** Feeds the bytes in pieces. */
+function split(bytes: Uint8Array, random: Random, push: (chunk: Buffer) => void): void {
+  const whole = Buffer.from(bytes);
+  for (let at = 0; at < whole.length; ) {
+    const size = 1 + random(Math.min(whole.length - at, random(3) === 0 ? 8 : 70_000));
+    push(whole.subarray(at, at + size));
+    at += size;
+  }
+}
+
+const frames: Target = {
+  name: 'frames',
+  seed: (random) =>
+    Buffer.concat(
+      Array.from({ length: 1 + random(4) }, () =>
+        encodeFrame(['hello', 'call', 'x'][random(3)]!, randomBytes(random(50))),
+      ),
+    ),
+  run: (bytes, random) => {
+    const parser = new FrameParser(
+      (type) => (type === 'x' ? undefined : 4_096),
+      () => {},
+    );
+    split(bytes, random, (chunk) => parser.push(chunk));
+    if (parser.heldSize > bytes.length) throw new Error('holds more than came');
+  },
+  allows: isDeclared,
+};
+
+/** A whole connection of the control socket or of a tracker, fed with frames whose payloads are mutated. */
+function connection(name: string, api: Api, helloSchema: v.GenericSchema): Target {
+  const methods = Object.keys(api);
+  const handlers = Object.fromEntries(methods.map((method) => [method, () => ({})])) as unknown as Handlers<Api>;
+  const hello = encodeFrame('hello', encodeCbor({ versions: { min: 1, max: 1 }, hello: sample(helloSchema, () => 0) }));
+  return {
+    name,
+    seed: (random) => {
+      const method = methods[random(methods.length)]!;
+      const params = sample(api[method]!.params, random);
+      return Buffer.concat([
+        hello,
+        encodeFrame('call', encodeCbor([random(100), method, params, random(2)])),
+        encodeFrame('ping', encodeCbor([0])),
+      ]);
+    },
+    run: (bytes, random) => {
+      const duplex = new Duplex({ read: () => {}, write: (_chunk, _encoding, done) => done() });
+      let unexpected: unknown = null;
+      duplex.on('handlerError', (error) => {
+        if (!isDeclared(error)) unexpected = error;
+      });
+      const rpc = new RpcConnection(duplex, {
+        calls: {},
+        serves: api,
+        handlers,
+        hello: {},
+        helloSchema,
+        keepAlive: false,
+      });
+      split(bytes, random, (chunk) => duplex.emit('data', chunk));
+      rpc.close();
+      duplex.destroy();
+      if (unexpected) throw unexpected;
+    },
+    allows: isDeclared,
+  };
+}
+
+const PEER_TYPES = 'refused ticket ping pong bitfield have getting want offer accept decline got cancel withdraw alive';
+const peerFrames: Target[] = PEER_TYPES.split(' ').map((type) => ({
+  name: `peer ${type}`,
+  seed: (random: Random) => {
+    const piece = random(9_000);
+    const samples: Record<string, unknown> = {
+      refused: { code: 'FORBIDDEN', message: 'no' },
+      ticket: [new Uint8Array(random(100))],
+      bitfield: [new Uint8Array(random(1_025))],
+      offer: [piece, true],
+      accept: [
+        piece,
+        piece,
+        [
+          [0, 1],
+          [random(9), 2],
+        ],
+        false,
+      ],
+      alive: [],
+      have: Array.from({ length: 1 + random(100) }, () => random(8_192)),
+    };
+    return Uint8Array.from(encodeCbor(samples[type] ?? [piece]));
+  },
+  run: (bytes: Uint8Array) => void decodePeerFrame(type as PeerFrameType, bytes),
+  allows: isDeclared,
+}));
+
+/** What a dialler reads: control frames and blocks, into memory that it named. */
+const frameReader: Target = {
+  name: 'peer stream',
+  seed: (random) => {
+    const block = encodeFrame(
+      'block',
+      Buffer.concat([Buffer.from([0, 0, 0, random(4), 0, 0, 0, 0]), randomBytes(random(300))]),
+    );
+    const parts = [
+      encodePeerHello({ versions: { min: 1, max: 1 } }),
+      encodePeerFrame('offer', [1, false]),
+      block,
+      encodePeerFrame('alive', []),
+    ];
+    return Buffer.concat(Array.from({ length: 1 + random(5) }, () => parts[random(parts.length)]!));
+  },
+  run: (bytes, random) => {
+    const sink = Buffer.alloc(256 * 1024);
+    let seen = false;
+    const reader = new FrameReader({
+      payloadMax: (type) => peerPayloadMax(type, 'acceptor', seen),
+      onFrame: (type, payload) => {
+        if (type === 'hello') {
+          decodePeerHello(payload, welcomeSchema);
+          seen = true;
+        } else if (isPeerFrameType(type)) decodePeerFrame(type, payload);
+      },
+      onBlock: ({ size }) => (random(2) === 0 ? sink.subarray(0, size) : null),
+      onBlockEnd: () => {},
+    });
+    for (let at = 0; at < bytes.length; ) {
+      const room = reader.buffer();
+      const count = Math.min(1 + random(room.length), room.length, bytes.length - at);
+      room.set(bytes.subarray(at, at + count));
+      at += count;
+      reader.taken(count);
+    }
+  },
+  allows: isDeclared,
+};
+
+const files: Target[] = [
+  {
+    name: 'manifest',
+    seed: (random) => {
+      const pieceCount = random(5);
+      const size = pieceCount * 65_536;
+      return encodeManifest({
+        size,
+        pieceSize: 65_536,
+        pieceCount,
+        sha1: new Uint8Array(20),
+        rows: new Uint8Array(pieceCount * 52),
+      });
+    },
+    run: (bytes) => {
+      const { pieceCount, rows } = decodeManifest(bytes);
+      if (rows.length !== pieceCount * 52) throw new Error('rows do not fit');
+    },
+    allows: isDeclared,
+  },
+  {
+    name: 'ticket',
+    seed: (random) =>
+      signTicket(
+        {
+          user_id: 'u',
+          fingerprint: 'ab'.repeat(32),
+          group_id: 'g',
+          epoch: random(10),
+          file_name: 'f',
+          manifest_hash: hash,
+          not_before: 0,
+          expires_at: 2 ** 52,
+        },
+        key,
+      ),
+    run: (bytes) => void openTicket(bytes, [key], Date.now()),
+    allows: isDeclared,
+  },
+  {
+    name: 'tracker info',
+    seed: (random) =>
+      Buffer.from(
+        ['127.0.0.1\n5353\n', '[::1]:80\n', 'host 9\n', `key ${'ab'.repeat(32)}\n`, '# x\n'].slice(random(4)).join(''),
+      ),
+    run: (bytes) => void parseTrackerInfo(Buffer.from(bytes).toString('utf8')),
+    allows: isDeclared,
+  },
+  {
+    name: 'cluster key file',
+    seed: () =>
+      Buffer.from(
+        '-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g\n-----END PRIVATE KEY-----\n',
+      ),
+    run: (bytes) => void parseClusterKeyPem(Buffer.from(bytes).toString('latin1')),
+    allows: isDeclared,
+  },
+  {
+    name: 'resume map',
+    seed: (random) => {
+      const map = Buffer.alloc(64 + 16, random(3));
+      map.write('MTRM');
+      map.writeUInt32BE(1, 4);
+      map.writeUInt32BE(16, 8);
+      map.set(hash, 16);
+      return map;
+    },
+    run: (bytes) => {
+      const { verified, candidates } = readMap(
+        Buffer.from(bytes),
+        { manifestHash: hash, pieceCount: 16 },
+        Buffer.alloc(16),
+      );
+      if (verified.length + candidates.length > 16) throw new Error('more pieces than there are');
+    },
+    allows: () => false,
+  },
+  {
+    name: 'block header',
+    seed: (random) => Buffer.concat([Buffer.alloc(8, random(4)), randomBytes(4)]),
+    run: (bytes) => {
+      if (bytes.length >= 8) readBlockHeader(Buffer.from(bytes), 0, bytes.length);
+    },
+    allows: isDeclared,
+  },
+];
+
+const log: Target = {
+  name: 'log command',
+  seed: (random) => {
+    const actor = { fingerprint: 'ab'.repeat(32), session: random(2) === 0 ? null : 'cd'.repeat(16) };
+    const payload = [{ client_id: 'ab'.repeat(16) }, { group_id: 'g' }, { group_id: 'g', user_id: 'u' }][random(3)];
+    const type = ['register_client', 'create_group', 'accept_request'][random(3)]!;
+    return encodeCommand({ type, at: 1, clientId: 'cd'.repeat(16), seq: 1, acked: 0, actor, payload } as never);
+  },
+  run: (bytes) => void decodeCommand(bytes),
+  allows: (error) => isDeclared(error) || error instanceof UnknownCommandError,
+};
+
+const raft: Target = {
+  name: 'raft message',
+  seed: (random) => {
+    const term = random(9);
+    const messages = [
+      {
+        type: 'append',
+        term: 9,
+        prev_index: 1,
+        prev_term: 1,
+        commit: 1,
+        boot: 1,
+        entries: [[term, 'command', randomBytes(9), null]],
+      },
+      { type: 'append_reply', term, boot: 1, ok: true, index: 1, hint_index: 1, hint_term: 1 },
+      { type: 'request_vote', term, pre: false, transfer: false, last_index: 1, last_term: 1 },
+      { type: 'heartbeat', term, round: 1 },
+      { type: 'read_reply', term, boot: 1, id: 1, index: null },
+    ];
+    return Uint8Array.from(encodeCbor(messages[random(messages.length)]));
+  },
+  run: (bytes) => void decodeRaftMessage(bytes),
+  allows: isDeclared,
+};
+
+export const TARGETS: readonly Target[] = [
+  frames,
+  {
+    ...document('any CBOR', v.unknown()),
+    seed: (random) => Uint8Array.from(encodeCbor({ a: [1, 'x', null, { b: randomBytes(random(9)) }] })),
+  },
+  ...conversation('tracker', trackerApi),
+  ...conversation('link', linkApi),
+  ...conversation('control', controlApi),
+  document('daemon hello', daemonHelloSchema),
+  document('tracker hello', trackerHelloSchema),
+  document('control hello', controlHelloSchema),
+  document('want hello', wantHelloSchema),
+  document('welcome', welcomeSchema),
+  connection('tracker connection', trackerApi, daemonHelloSchema),
+  connection('control connection', controlApi, controlHelloSchema),
+  raft,
+  {
+    ...raft,
+    name: 'proposals',
+    seed: () => Uint8Array.from(encodeCbor([[1, randomBytes(5), null]])),
+    run: (bytes) => void decodeProposals(bytes),
+  },
+  {
+    ...raft,
+    name: 'outcomes',
+    seed: () => Uint8Array.from(encodeCbor([{ ref: 1, outcome: 'unknown' }])),
+    run: (bytes) => void decodeOutcomes(bytes),
+  },
+  log,
+  ...peerFrames,
+  frameReader,
+  ...files,
+];
