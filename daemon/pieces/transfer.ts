@@ -235,6 +235,7 @@ export class Transfer implements TransferPolicy {
   }
 
   private onNews(neighbour: Neighbour, type: 'have' | 'getting' | 'want', piece: number): void {
+    if (type !== 'want') this.uploader.onNews(neighbour.id, piece);
     if (type === 'getting') this.table.markGetting(neighbour, piece, this.core.nowMs);
     else if (type === 'want') this.table.markWant(neighbour, piece);
     else if (this.table.markHave(neighbour, piece)) this.uploader.onHave(piece);

@@ -20,6 +20,8 @@ const ALIVE_INTERVAL_MS = 500;
 const ENDGAME_PIECE_PAUSE_MS = 100;
 /** … and not for another: an idle node must not chatter at the pace of the line. */
 const ENDGAME_PAUSE_MS = 5;
+/** Somebody whom we do not see gave out fresh pieces in this time: ours wait for the answer to their offer. */
+const RIVAL_MS = 2_000;
 
 export class Uploader {
   offersSent = 0;
@@ -32,6 +34,8 @@ export class Uploader {
   private readonly running = new Set<Slot>();
   /** Fresh piece → whose deficit it burdens. */
   private readonly givenTo = new Map<number, Receiver>();
+  /** When a receiver had a fresh piece from elsewhere last: another seeder gives them out too, and seeders do not meet. */
+  private rivalAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(core: Core) {
     this.core = core;
@@ -59,6 +63,14 @@ export class Uploader {
     if (holder) holder.deficit--;
   }
 
+  /** A receiver has or gets this piece. Called before it is counted. */
+  onNews(id: NeighbourId, piece: number): void {
+    const isFresh = this.core.table.rarityOf(piece) === 0 && !this.givenTo.has(piece);
+    if (isFresh && this.window.receivers.has(id) && this.core.table.servable.has(piece)) {
+      this.rivalAtMs = this.core.nowMs;
+    }
+  }
+
   /** Answers false if the message is impossible. */
   onAccept(id: NeighbourId, accept: AcceptMessage): boolean {
     const receiver = this.window.receivers.get(id)!;
@@ -67,7 +79,10 @@ export class Uploader {
     if (piece === null || !areRunsValid(runs, blockCount(this.core.geometry, piece))) return false;
     const offered = receiver.slots.get(accept.offered);
     // The receiver chose another piece. It may have been offered too, and crossed the answer: then the receiver ignores that offer.
-    if (offered && piece !== accept.offered) this.refuse(offered);
+    if (offered && piece !== accept.offered) {
+      if (offered.burden > 0) this.rivalAtMs = this.core.nowMs;
+      this.refuse(offered);
+    }
     const slot = receiver.slots.get(piece) ?? (offered && this.swapSlot(receiver, piece));
     if (!slot) {
       this.core.send(id, 'upload', { type: 'withdraw', piece });
@@ -197,6 +212,7 @@ export class Uploader {
 
   /** A fresh piece may follow its offer at once: nobody else can be sending it. */
   private blindSlot(): Slot | null {
+    if (this.core.nowMs - this.rivalAtMs < RIVAL_MS) return null;
     for (const receiver of this.window.receivers.values()) {
       if (receiver.blocked) continue;
       for (const slot of receiver.slots.values()) {

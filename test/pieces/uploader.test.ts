@@ -73,6 +73,21 @@ test('the receiver may take another piece, some blocks only, or last block first
   assert.equal(scene.hears(1, accept(3, { offered: 0, runs, reverse: true })), ['upload 3 to 1 [1+1 3+1] reverse']);
 });
 
+test('beside another seeder nothing goes blind: both would send the same', () => {
+  const scene = picture({ have: '#'.repeat(9), peers: ['.'.repeat(9)] });
+  assert.ok(scene.opening.includes('upload 0 to 1'), 'nobody else is seen yet');
+  scene.hears(1, { type: 'getting', pieces: [7] }, 'upload');
+  sent(scene, 1, 0);
+  assert.equal(scene.hears(1, got(0)), ['→1 offer 5'], 'offered, and no upload before the answer');
+  assert.equal(scene.hears(1, accept(1)), ['upload 1 to 1']);
+  sent(scene, 1, 1);
+  assert.equal(
+    scene.waits(2_000).filter((line) => line.startsWith('upload')),
+    ['upload 2 to 1'],
+    'the other one is gone: blind again',
+  );
+});
+
 test('a blind piece that the receiver swaps is stopped', () => {
   const scene = picture({ have: '##', peers: ['..'] });
   assert.equal(scene.opening, ['→1 offer 0', '→1 offer 1', 'upload 0 to 1']);
