@@ -17,6 +17,8 @@ import type { LocatedFile } from './types.ts';
 
 /** A full disk is looked at again this often. */
 const DISK_RETRY_MS = 2_000;
+/** A finished file is made safe after so long, also when the trackers have not answered yet. */
+const SETTLE_MS_MAX = 1_000;
 
 /** How a download ended, for those who wait for it. */
 export type Outcome = { readonly warning: string | null } | { readonly error: MtError };
@@ -259,12 +261,14 @@ export class Download {
     recorded.catch(() => {});
     if (open) serving.becomeShare(this.#record, open.swarm, share);
     this.#change({ phase: 'complete', bootId: bootId().toString('hex') });
-    if (open) this.#settling = this.#settle(open.file);
+    if (open) this.#settling = this.#settle(open.file, recorded);
     this.#end({ warning: await recorded });
   }
 
-  async #settle(file: PieceFile): Promise<void> {
+  /** @param first what is waited for by somebody: a disk that writes out the whole file has no time for a tracker on it. */
+  async #settle(file: PieceFile, first: Promise<unknown>): Promise<void> {
     const { mapPath, log } = this.#context;
+    await Promise.race([first.catch(() => {}), new Promise((resolve) => setTimeout(resolve, SETTLE_MS_MAX).unref())]);
     try {
       await settle(this.#record, file, mapPath(this.#record));
       this.#change({ settled: true });
