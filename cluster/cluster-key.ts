@@ -45,7 +45,10 @@ export function loadClusterKey(path: string, info: TrackerInfo, dataDir: string)
   }
   const keys = parseClusterKeyPem(pem);
   const fingerprints = keys.map(fingerprintOf);
-  if (info.keyFingerprints.length > 0 && !info.keyFingerprints.includes(fingerprints[0]!)) {
+  if (
+    info.keyFingerprints.length > 0 &&
+    !fingerprints.some((fingerprint) => info.keyFingerprints.includes(fingerprint))
+  ) {
     throw new MtError(
       'UNTRUSTED_CLUSTER',
       `The tracker file names another cluster key than the one in ${path}, which is ${fingerprints[0]}`,

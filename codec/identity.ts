@@ -7,6 +7,8 @@ import {
   generateKeyPairSync,
   type KeyObject,
   randomBytes,
+  sign,
+  verify,
   webcrypto,
   X509Certificate,
 } from 'node:crypto';
@@ -26,6 +28,22 @@ const YEAR_MS = 365 * 24 * 3_600_000;
 /** Certificates begin in the past, so that a clock that is behind accepts them. */
 const BACKDATE_MS = 24 * 3_600_000;
 const CLUSTER_NAME = 'CN=mini-torrent cluster';
+/**
+ * In the cluster's certificate while two keys are live: the other key, and its word for this one. The certificate itself is this key's
+ * word for the other, so whoever trusts either may trust both. A number of our own: nobody else reads these certificates.
+ */
+const COMPANION_OID = '2.25.618853417';
+const COMPANION_DOMAIN = Buffer.from('mini-torrent companion key v1\0');
+const SPKI_SIZE = 44;
+const SIGNATURE_SIZE = 64;
+/** The value of the extension begins as a DER octet string … */
+const COMPANION_HEAD = Buffer.of(0x04, SPKI_SIZE + SIGNATURE_SIZE);
+/** … in another one, behind the OID: what to look for, so that nobody has to load a certificate parser to read it. */
+const COMPANION_MARK = Buffer.concat([
+  encodeOid(COMPANION_OID),
+  Buffer.of(0x04, COMPANION_HEAD.length + SPKI_SIZE + SIGNATURE_SIZE),
+  COMPANION_HEAD,
+]);
 const TRACKER_NAME = /^CN=tracker-(\d{1,9})$/;
 
 /** What a TLS endpoint needs to show who it is. */
@@ -88,8 +106,16 @@ export async function makeDaemonIdentity(nowMs: number): Promise<TlsIdentity> {
   return identity(privateKey, [certificate]);
 }
 
-/** A tracker's identity: a new key whose certificate the cluster key signs. Made anew at every start. */
-export async function makeTrackerIdentity(clusterKey: KeyObject, number: number, nowMs: number): Promise<TlsIdentity> {
+/**
+ * A tracker's identity: a new key whose certificate the cluster key signs. Made anew at every start.
+ * @param companion the cluster's other private key during a rotation.
+ */
+export async function makeTrackerIdentity(
+  clusterKey: KeyObject,
+  number: number,
+  nowMs: number,
+  companion: KeyObject | null = null,
+): Promise<TlsIdentity> {
   const cluster = await toCryptoKeys(clusterKey);
   const validity = { notBefore: new Date(nowMs - BACKDATE_MS), notAfter: new Date(nowMs + 10 * YEAR_MS) };
   const x509 = await loadX509();
@@ -99,7 +125,10 @@ export async function makeTrackerIdentity(clusterKey: KeyObject, number: number,
     ...validity,
     signingAlgorithm: ALGORITHM,
     keys: cluster,
-    extensions: [new x509.BasicConstraintsExtension(true, 0, true)],
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      ...(companion ? [new x509.Extension(COMPANION_OID, false, vouch(clusterKey, companion))] : []),
+    ],
   });
   const { privateKey } = generateKeyPairSync('ed25519');
   const own = await toCryptoKeys(privateKey);
@@ -130,14 +159,15 @@ export function roleOf(leaf: X509Certificate, clusterKeys: readonly KeyObject[],
 /**
  * What a daemon checks of the tracker it dialled: the chain must end in a key that `isPinned` accepts.
  * @param chain the certificates as sent: leaf first, the cluster's second.
- * @returns the cluster's public key and the tracker's number.
+ * @param isPinned of the key that signed, or of its companion during a rotation.
+ * @returns the cluster's public key, its companion if it shows one, and the tracker's number.
  * @throws MtError UNTRUSTED_CLUSTER, with the fingerprint that was seen.
  */
 export function verifyTrackerChain(
   chain: readonly X509Certificate[],
-  isPinned: (fingerprint: string) => boolean,
+  isPinned: (fingerprint: string, companion: string | null) => boolean,
   nowMs: number,
-): { clusterKey: KeyObject; number: number } {
+): { clusterKey: KeyObject; companion: KeyObject | null; number: number } {
   const [leaf, authority] = chain;
   const refuse = (why: string, suggestion?: string): never => {
     throw new MtError('UNTRUSTED_CLUSTER', why, suggestion);
@@ -145,14 +175,50 @@ export function verifyTrackerChain(
   if (!leaf || !authority) return refuse('The tracker did not show a cluster certificate');
   const clusterKey = authority.publicKey;
   const seen = fingerprintOf(clusterKey);
-  if (!isPinned(seen)) refuse(`The tracker belongs to the cluster with key ${seen}, which is not the one trusted here`);
+  const companion = companionOf(authority);
+  if (!isPinned(seen, companion && fingerprintOf(companion)))
+    refuse(`The tracker belongs to the cluster with key ${seen}, which is not the one trusted here`);
   const role = roleOf(leaf, [clusterKey], nowMs);
   if (role.role !== 'tracker') return refuse('The certificate is not one of a tracker of this cluster');
-  return { clusterKey, number: role.number };
+  return { clusterKey, companion, number: role.number };
 }
 
 export function isCurrent(certificate: X509Certificate, nowMs: number): boolean {
   return Date.parse(certificate.validFrom) <= nowMs && nowMs <= Date.parse(certificate.validTo);
+}
+
+/** DER of `2.25.N`: 2 · 40 + 25, then N in base 128. */
+function encodeOid(oid: string): Buffer {
+  const digits: number[] = [];
+  for (let rest = BigInt(oid.split('.')[2]!); rest > 0n; rest >>= 7n) {
+    digits.unshift(Number(rest & 127n) | (digits.length > 0 ? 128 : 0));
+  }
+  return Buffer.of(0x06, digits.length + 1, 105, ...digits);
+}
+
+function spkiOf(key: KeyObject): Buffer {
+  return (key.type === 'private' ? createPublicKey(key) : key).export({ type: 'spki', format: 'der' });
+}
+
+function vouch(clusterKey: KeyObject, companion: KeyObject): Buffer {
+  const word = sign(null, Buffer.concat([COMPANION_DOMAIN, spkiOf(clusterKey)]), companion);
+  return Buffer.concat([COMPANION_HEAD, spkiOf(companion), word]);
+}
+
+/** The other live key, if both vouch for each other. */
+function companionOf(authority: X509Certificate): KeyObject | null {
+  try {
+    // Wherever it stands in the certificate, the key that signed all of it wrote it there.
+    const at = authority.raw.indexOf(COMPANION_MARK);
+    if (at < 0 || !authority.verify(authority.publicKey)) return null;
+    const from = at + COMPANION_MARK.length;
+    const value = authority.raw.subarray(from, from + SPKI_SIZE + SIGNATURE_SIZE);
+    const companion = createPublicKey({ key: value.subarray(0, SPKI_SIZE), type: 'spki', format: 'der' });
+    const signed = Buffer.concat([COMPANION_DOMAIN, spkiOf(authority.publicKey)]);
+    return verify(null, signed, companion, value.subarray(SPKI_SIZE)) ? companion : null;
+  } catch {
+    return null; // not in our form: then it vouches for nothing
+  }
 }
 
 function identity(privateKey: KeyObject, chain: X509.X509Certificate[]): TlsIdentity {

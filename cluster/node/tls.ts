@@ -8,22 +8,28 @@ import { isMtError, MtError } from '../../codec/errors.ts';
 import { makeTrackerIdentity, type PeerRole, roleOf, type TlsIdentity } from '../../codec/identity.ts';
 import { type Address, formatAddress } from '../../codec/ids.ts';
 import { HANDSHAKE_MS_MAX } from '../../codec/limits.ts';
-import { Admission, type AdmissionLimits } from '../../service/admission.ts';
+import { Admission, type AdmissionLimits } from '../../codec/service/admission.ts';
 
 /** The cluster's secret, as this tracker uses it. */
 export interface ClusterKey {
   /** Signs certificates and tickets. */
   readonly signing: KeyObject;
+  /** The other one during a rotation: it vouches for the first, so that daemons which trust either trust both. */
+  readonly companion: KeyObject | null;
   /** Accepted from others: one, or two during a rotation. */
   readonly accepted: readonly KeyObject[];
 }
 
 export function clusterKeyOf(privateKeys: readonly KeyObject[]): ClusterKey {
-  return { signing: privateKeys[0]!, accepted: privateKeys.map((key) => createPublicKey(key)) };
+  return {
+    signing: privateKeys[0]!,
+    companion: privateKeys[1] ?? null,
+    accepted: privateKeys.map((key) => createPublicKey(key)),
+  };
 }
 
 export function makeIdentity(key: ClusterKey, number: number): Promise<TlsIdentity> {
-  return makeTrackerIdentity(key.signing, number, Date.now());
+  return makeTrackerIdentity(key.signing, number, Date.now(), key.companion);
 }
 
 /** The open port. */

@@ -47,7 +47,7 @@ export async function dialTracker(address: Address, options: DialOptions): Promi
   signal.addEventListener('abort', abort, { once: true });
   try {
     await handshake(socket, address);
-    const clusterKey = checkCertificate(socket, address, trust);
+    const clusterKeys = checkCertificate(socket, address, trust);
     socket.setNoDelay(true);
     const rpc: TrackerRpc = new RpcConnection(socket, {
       calls: trackerApi,
@@ -56,7 +56,7 @@ export async function dialTracker(address: Address, options: DialOptions): Promi
       keepAlive: KEEP_ALIVE,
     });
     const hello = await rpc.ready;
-    trust.accept(clusterKey);
+    trust.accept(clusterKeys);
     return { address, hello, rpc };
   } catch (error) {
     socket.destroy();
@@ -85,7 +85,8 @@ function checkCertificate(socket: TLSSocket, address: Address, trust: ClusterTru
   const leaf = socket.getPeerX509Certificate();
   const authority = leaf?.issuerCertificate;
   const chain = leaf && authority ? [leaf, authority] : [];
-  return trust.check(chain, address, Date.now()).clusterKey;
+  const { clusterKey, companion } = trust.check(chain, address, Date.now());
+  return companion ? [clusterKey, companion] : [clusterKey];
 }
 
 function unreachable(address: Address, cause: Error): MtError {

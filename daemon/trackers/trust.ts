@@ -30,10 +30,10 @@ export class ClusterTrust {
    * Checks the certificates of a tracker at `address` and returns its number. Learns nothing yet: see `accept`.
    * @throws MtError UNTRUSTED_CLUSTER with the fingerprint that was seen.
    */
-  check(chain: readonly X509Certificate[], address: Address, nowMs: number): { clusterKey: KeyObject; number: number } {
+  check(chain: readonly X509Certificate[], address: Address, nowMs: number): ReturnType<typeof verifyTrackerChain> {
     const pins = this.#named.length > 0 ? this.#named : this.#keys.map(fingerprintOf);
-    const isPinned = (seen: string): boolean => {
-      if (pins.includes(seen)) return true;
+    const isPinned = (seen: string, companion: string | null): boolean => {
+      if (pins.includes(seen) || (companion !== null && pins.includes(companion))) return true;
       if (pins.length > 0) return refuseMismatch(seen, pins, address);
       if (this.#trustFirstUse || isLoopback(address.host)) return true;
       return refuseUnknown(seen, address);
@@ -41,11 +41,14 @@ export class ClusterTrust {
     return verifyTrackerChain(chain, isPinned, nowMs);
   }
 
-  /** The tracker proved itself in full: its cluster key is trusted from now on, and remembered. */
-  accept(clusterKey: KeyObject): void {
-    const fingerprint = fingerprintOf(clusterKey);
-    if (this.#keys.some((key) => fingerprintOf(key) === fingerprint)) return;
-    this.#keys = [...this.#keys, clusterKey];
+  /**
+   * The tracker proved itself in full: the keys that it showed are the cluster's from now on, and remembered. One that it no longer
+   * shows has been retired.
+   */
+  accept(clusterKeys: readonly KeyObject[]): void {
+    const known = new Set(this.#keys.map(fingerprintOf));
+    if (clusterKeys.length === known.size && clusterKeys.every((key) => known.has(fingerprintOf(key)))) return;
+    this.#keys = clusterKeys;
     this.#settings.set(
       'cluster_keys',
       this.#keys.map((key) => ({

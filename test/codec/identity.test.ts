@@ -97,6 +97,35 @@ test('during a rotation trackers under either key are trackers', () => {
   assert.is(roleOf(chainOf(foreignTracker)[0]!, both, NOW).role, 'tracker');
 });
 
+test('two live keys vouch for each other: whoever trusts either meets both', async () => {
+  const other = parseClusterKeyPem(makeClusterKeyPem())[0]!;
+  const rotating = await makeTrackerIdentity(ours.privateKey, 2, NOW, other);
+  const fingerprint = fingerprintOf(other);
+  const { clusterKey, companion } = verifyTrackerChain(
+    chainOf(rotating),
+    (_seen, second) => second === fingerprint,
+    NOW,
+  );
+  assert.is(fingerprintOf(clusterKey), ours.fingerprint);
+  assert.is(companion && fingerprintOf(companion), fingerprint);
+  assert.is(verifyTrackerChain(chainOf(tracker), pinOurs, NOW).companion, null);
+});
+
+test('nobody vouches for himself with a key that he does not hold', async () => {
+  const thief = parseClusterKeyPem(makeClusterKeyPem())[0]!;
+  // A real companion's word is for another key: copied into one's own certificate it says nothing.
+  const real = chainOf(await makeTrackerIdentity(ours.privateKey, 2, NOW, thief))[1]!.raw;
+  const own = await makeTrackerIdentity(foreign.privateKey, 2, NOW, thief);
+  const authority = Buffer.from(chainOf(own)[1]!.raw);
+  const mark = Buffer.from('302a300506032b6570032100', 'hex').subarray(2);
+  const [from, to] = [real.lastIndexOf(mark), authority.lastIndexOf(mark)];
+  real.copy(authority, to, from, from + 106);
+  untrusted(
+    () => verifyTrackerChain([chainOf(own)[0]!, new X509Certificate(authority)], pinOurs, NOW),
+    foreign.fingerprint,
+  );
+});
+
 test('a certificate has its time; a clock that is a day behind accepts it', () => {
   const [leaf] = chainOf(tracker);
   assert.ok(isCurrent(leaf!, NOW - 23 * 3_600_000));
