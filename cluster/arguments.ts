@@ -4,11 +4,11 @@ import { resolve } from 'node:path';
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import { MtError } from '../codec/errors.ts';
 import { type Address, printable } from '../codec/ids.ts';
+import { type AdmissionLimits, readConnectionLimits } from '../codec/service/admission.ts';
+import { type LogLevel, parseLogLevel } from '../codec/service/log.ts';
+import { parsePort } from '../codec/service/monitor.ts';
+import { loadSettings, printConfig } from '../codec/service/settings.ts';
 import { parseAddress } from '../codec/tracker-info.ts';
-import { type AdmissionLimits, readConnectionLimits } from '../service/admission.ts';
-import { type LogLevel, parseLogLevel } from '../service/log.ts';
-import { parsePort } from '../service/monitor.ts';
-import { loadSettings, printConfig } from '../service/settings.ts';
 import { CONNECTIONS_DEFAULT } from './node/settings.ts';
 import { defaultClusterKey, defaultDataDir } from './paths.ts';
 

@@ -1,6 +1,6 @@
 // What a tracker shows to Prometheus: how it stands in its cluster, how fast its disk is, who is connected. No name of a user or group.
-import { createMetrics, type Metrics, single } from '../service/gauges.ts';
-import { type Monitor, startMonitor } from '../service/monitor.ts';
+import { createMetrics, type Metrics, single } from '../codec/service/gauges.ts';
+import { type Monitor, startMonitor } from '../codec/service/monitor.ts';
 import type { EngineStatus } from './node/engine.ts';
 import type { Supervisor } from './supervisor.ts';
 import { VERSION } from './usage.ts';

@@ -3,11 +3,11 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MtError } from '../codec/errors.ts';
 import { type Address, printable } from '../codec/ids.ts';
+import { type AdmissionLimits, readConnectionLimits } from '../codec/service/admission.ts';
+import { type LogLevel, parseLogLevel } from '../codec/service/log.ts';
+import { parsePort } from '../codec/service/monitor.ts';
+import { loadSettings, printConfig, type Settings } from '../codec/service/settings.ts';
 import { parseAddress } from '../codec/tracker-info.ts';
-import { type AdmissionLimits, readConnectionLimits } from '../service/admission.ts';
-import { type LogLevel, parseLogLevel } from '../service/log.ts';
-import { parsePort } from '../service/monitor.ts';
-import { loadSettings, printConfig, type Settings } from '../service/settings.ts';
 import { defaultDataDir, defaultSocket } from './paths.ts';
 import { PEER_CONNECTIONS_DEFAULT } from './peer/connection-limits.ts';
 

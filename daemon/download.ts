@@ -6,7 +6,7 @@ import { createSecureContext } from 'node:tls';
 import type { Logger } from 'pino';
 import { MtError } from '../codec/errors.ts';
 import type { Address } from '../codec/ids.ts';
-import type { AdmissionLimits } from '../service/admission.ts';
+import type { AdmissionLimits } from '../codec/service/admission.ts';
 import { PieceDisk } from './disk/piece-disk.ts';
 import { DownloadManager } from './download/manager.ts';
 import type {

@@ -2,8 +2,8 @@
 import type { Logger } from 'pino';
 import { toMtError } from '../codec/errors.ts';
 import { formatAddress } from '../codec/ids.ts';
-import { createLog } from '../service/log.ts';
-import { notifySystemd } from '../service/notify.ts';
+import { createLog } from '../codec/service/log.ts';
+import { notifySystemd } from '../codec/service/notify.ts';
 import { type DaemonArguments, parseArguments, USAGE } from './arguments.ts';
 import { type RunningDaemon, startDaemon, VERSION } from './daemon.ts';
 import { detach } from './detach.ts';

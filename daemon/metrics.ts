@@ -1,6 +1,6 @@
 // What a daemon shows to Prometheus: transfers, rates, peers, what waits. No name of a user, group or file.
-import { createMetrics, type Metrics, single } from '../service/gauges.ts';
-import { type Monitor, startMonitor } from '../service/monitor.ts';
+import { createMetrics, type Metrics, single } from '../codec/service/gauges.ts';
+import { type Monitor, startMonitor } from '../codec/service/monitor.ts';
 import type { ControlContext } from './control/context.ts';
 
 /** @throws MtError ADDRESS_IN_USE */

@@ -15,6 +15,7 @@ const TEST_LINES_MAX = 100;
 
 /** What may be larger, and why. A name that is no longer over the limit must leave the list. */
 const LONG_FILES: Record<string, string> = {
+  'test/fuzz/targets.ts': 'one table: every parser that is fuzzed',
   'codec/rpc.ts': 'one connection from hello to close: its parts share all of their state',
 };
 const LONG_FUNCTIONS: Record<string, string> = {};
@@ -69,6 +70,7 @@ function functionsOf(lines: string[]): { name: string; line: number; count: numb
 /** `codec`, a pure folder, or the first folder of a path. */
 function part(file: string): string {
   const pure = PURE.find((folder) => file.startsWith(folder));
+  if (file.startsWith('codec/service/')) return 'codec/service';
   return pure ? pure.slice(0, -1) : file.includes('/') ? file.split('/')[0]! : 'root';
 }
 
@@ -77,9 +79,9 @@ const MAY_IMPORT: Record<string, string[]> = {
   'cluster/raft': ['codec', 'cluster/raft'],
   'cluster/state': ['codec', 'cluster/state'],
   'daemon/pieces': ['codec', 'daemon/pieces'],
-  service: ['codec', 'service'],
-  cluster: ['codec', 'service', 'cluster', 'cluster/raft', 'cluster/state'],
-  daemon: ['codec', 'service', 'daemon', 'daemon/pieces'],
+  'codec/service': ['codec', 'codec/service'],
+  cluster: ['codec', 'codec/service', 'cluster', 'cluster/raft', 'cluster/state'],
+  daemon: ['codec', 'codec/service', 'daemon', 'daemon/pieces'],
   cli: ['codec', 'cli'],
 };
 

@@ -6,7 +6,7 @@ import {
   RPC_PAYLOAD_BYTES_MAX,
   RPC_UNSENT_BYTES_HARD_MAX,
 } from '../../codec/limits.ts';
-import type { AdmissionLimits } from '../../service/admission.ts';
+import type { AdmissionLimits } from '../../codec/service/admission.ts';
 import type { RaftConfig } from '../raft/types.ts';
 
 const KiB = 1024;

@@ -1,5 +1,5 @@
 // How many peers may be connected at once, unless the user said otherwise.
-import type { AdmissionLimits } from '../../service/admission.ts';
+import type { AdmissionLimits } from '../../codec/service/admission.ts';
 
 /**
  * Links of all files together: room for 2,000 peers, and memory that stays bounded (about 60 KB each). One address may be a whole

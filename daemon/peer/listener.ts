@@ -15,8 +15,8 @@ import {
   type WantHello,
   wantHelloSchema,
 } from '../../codec/peer-messages.ts';
+import { Admission, type AdmissionLimits } from '../../codec/service/admission.ts';
 import type { Ticket } from '../../codec/ticket.ts';
-import { Admission, type AdmissionLimits } from '../../service/admission.ts';
 import { PEER_CONNECTIONS_DEFAULT } from './connection-limits.ts';
 import { PeerLink } from './link.ts';
 import { fingerprintOfPeer } from './tls.ts';

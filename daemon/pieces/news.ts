@@ -8,7 +8,7 @@ import type { Neighbour } from './neighbour-table.ts';
 import type { LinkRole } from './types.ts';
 
 /** A neighbour more lengthens the batch by this, so that the messages a second stay near 4,000 in any swarm. */
-const BATCH_MS_PER_NEIGHBOUR = 0.25;
+const BATCH_MS_PER_NEIGHBOUR = 1;
 /** Later news cost more declined offers than fewer messages save. */
 const BATCH_MS_MAX = 10;
 

@@ -34,7 +34,7 @@ export interface ServerContext {
 export interface Caller {
   /** Of its TLS key: who it is, whatever it says. */
   readonly fingerprint: string;
-  /** IP address of the connection, or its network (service/admission.ts): whom limits count. */
+  /** IP address of the connection, or its network (codec/service/admission.ts): whom limits count. */
   readonly remote: string;
 }
 

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseTrackerArguments } from '../../cluster/arguments.ts';
-import { type ErrorCode, isMtError } from '../../codec/errors.ts';
-import { parseArguments } from '../../daemon/arguments.ts';
-import { loadSettings, printConfig } from '../../service/settings.ts';
+import { parseTrackerArguments } from '../../../cluster/arguments.ts';
+import { type ErrorCode, isMtError } from '../../../codec/errors.ts';
+import { loadSettings, printConfig } from '../../../codec/service/settings.ts';
+import { parseArguments } from '../../../daemon/arguments.ts';
 
 const TABLE = { dir: { kind: 'path' }, rate: { kind: 'text', env: 'OLD_RATE' }, eager: { kind: 'switch' } } as const;
 const test = suite('settings');

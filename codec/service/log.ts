@@ -1,6 +1,6 @@
 // The log of a daemon: one JSON document a line on stderr, written before the call returns, so that a crash loses none.
 import { type Logger, pino } from 'pino';
-import { MtError } from '../codec/errors.ts';
+import { MtError } from '../errors.ts';
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];

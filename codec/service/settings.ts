@@ -1,8 +1,8 @@
 // Where a daemon's options come from: flags over environment over configuration file over default. Knows no option of its own:
 // each program names its options in a table and reads the texts itself, wherever they came from, by the same rules.
 import { dirname, resolve } from 'node:path';
-import { MtError } from '../codec/errors.ts';
-import { printable } from '../codec/ids.ts';
+import { MtError } from '../errors.ts';
+import { printable } from '../ids.ts';
 import { environmentName, readConfigFile } from './config-file.ts';
 
 /** `path`: relative ones are the user's working directory's, in a file that file's directory's. `switch`: true or false. */

@@ -3,7 +3,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
-import { MtError } from '../codec/errors.ts';
+import { MtError } from '../errors.ts';
 
 const HOST = '127.0.0.1';
 const PORT_MAX = 65_535;

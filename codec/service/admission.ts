@@ -1,7 +1,7 @@
 // How many connections a door takes: in all, from one address, and of strangers, who have not yet shown that they belong here.
 // Counts only: it knows connections by a name, and says which to end. Both daemons use it.
-import { MtError } from '../codec/errors.ts';
-import { printable } from '../codec/ids.ts';
+import { MtError } from '../errors.ts';
+import { printable } from '../ids.ts';
 
 export interface AdmissionLimits {
   readonly total: number;

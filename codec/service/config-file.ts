@@ -4,8 +4,8 @@ import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
-import { MtError } from '../codec/errors.ts';
-import { printable } from '../codec/ids.ts';
+import { MtError } from '../errors.ts';
+import { printable } from '../ids.ts';
 
 /** A hand-written file has a few lines. */
 const FILE_BYTES_MAX = 64 * 1024;

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Admission, addressGroup } from '../../service/admission.ts';
+import { Admission, addressGroup } from '../../../codec/service/admission.ts';
 
 const test = suite('admission');
 const LIMITS = { total: 6, perAddress: 4, strangers: 3, strangersPerAddress: 2 };
