@@ -1,7 +1,7 @@
 // The fuzzer's loop: seeds, mutations, targets, a watch over memory. Everything random comes from the seed, so a failure replays.
 import { mutate } from './mutate.ts';
 import type { Random } from './sample.ts';
-import type { Target } from './targets.ts';
+import type { Target } from './target.ts';
 
 export interface FuzzOptions {
   readonly targets: readonly Target[];

@@ -5,22 +5,10 @@ import * as v from 'valibot';
 import { decodeCommand, encodeCommand, UnknownCommandError } from '../../cluster/state/commands.ts';
 import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
 import { controlApi, controlHelloSchema } from '../../codec/control-api.ts';
-import { isMtError } from '../../codec/errors.ts';
 import { encodeFrame, FrameParser } from '../../codec/frames.ts';
 import { makeClusterKeyPem, parseClusterKeyPem } from '../../codec/identity.ts';
 import { decodeManifest, encodeManifest } from '../../codec/manifest.ts';
-import {
-  decodePeerFrame,
-  decodePeerHello,
-  encodePeerFrame,
-  encodePeerHello,
-  isPeerFrameType,
-  type PeerFrameType,
-  peerPayloadMax,
-  readBlockHeader,
-  wantHelloSchema,
-  welcomeSchema,
-} from '../../codec/peer-messages.ts';
+import { readBlockHeader, wantHelloSchema, welcomeSchema } from '../../codec/peer-messages.ts';
 import { decodeRaftMessage } from '../../codec/raft-messages.ts';
 import { type Api, type Handlers, RpcConnection } from '../../codec/rpc.ts';
 import { openTicket, signTicket } from '../../codec/ticket.ts';
@@ -28,18 +16,10 @@ import { parseTrackerInfo } from '../../codec/tracker-info.ts';
 import { decodeOutcomes, decodeProposals, linkApi } from '../../codec/tracker-link.ts';
 import { daemonHelloSchema, trackerApi, trackerHelloSchema } from '../../codec/tracker-rpc.ts';
 import { readMap } from '../../daemon/disk/resume.ts';
-import { FrameReader } from '../../daemon/peer/frame-reader.ts';
+import { PEER_TARGETS } from './peer-targets.ts';
 import { type Random, sample } from './sample.ts';
+import { isDeclared, type Target } from './target.ts';
 
-export interface Target {
-  readonly name: string;
-  readonly seed: (random: Random) => Uint8Array;
-  /** @throws what `allows` accepts, or nothing. */
-  readonly run: (bytes: Uint8Array, random: Random) => void;
-  readonly allows: (error: unknown) => boolean;
-}
-
-const isDeclared = (error: unknown) => isMtError(error) && error.code !== 'INTERNAL';
 const key = parseClusterKeyPem(makeClusterKeyPem())[0]!;
 const hash = new Uint8Array(32).fill(7);
 
@@ -127,75 +107,6 @@ function connection(name: string, api: Api, helloSchema: v.GenericSchema): Targe
     allows: isDeclared,
   };
 }
-
-const PEER_TYPES = 'refused ticket ping pong bitfield have getting want offer accept decline got cancel withdraw alive';
-const peerFrames: Target[] = PEER_TYPES.split(' ').map((type) => ({
-  name: `peer ${type}`,
-  seed: (random: Random) => {
-    const piece = random(9_000);
-    const samples: Record<string, unknown> = {
-      refused: { code: 'FORBIDDEN', message: 'no' },
-      ticket: [new Uint8Array(random(100))],
-      bitfield: [new Uint8Array(random(1_025))],
-      offer: [piece, true],
-      accept: [
-        piece,
-        piece,
-        [
-          [0, 1],
-          [random(9), 2],
-        ],
-        false,
-      ],
-      alive: [],
-      have: Array.from({ length: 1 + random(100) }, () => random(8_192)),
-    };
-    return Uint8Array.from(encodeCbor(samples[type] ?? [piece]));
-  },
-  run: (bytes: Uint8Array) => void decodePeerFrame(type as PeerFrameType, bytes),
-  allows: isDeclared,
-}));
-
-/** What a dialler reads: control frames and blocks, into memory that it named. */
-const frameReader: Target = {
-  name: 'peer stream',
-  seed: (random) => {
-    const block = encodeFrame(
-      'block',
-      Buffer.concat([Buffer.from([0, 0, 0, random(4), 0, 0, 0, 0]), randomBytes(random(300))]),
-    );
-    const parts = [
-      encodePeerHello({ versions: { min: 1, max: 1 } }),
-      encodePeerFrame('offer', [1, false]),
-      block,
-      encodePeerFrame('alive', []),
-    ];
-    return Buffer.concat(Array.from({ length: 1 + random(5) }, () => parts[random(parts.length)]!));
-  },
-  run: (bytes, random) => {
-    const sink = Buffer.alloc(256 * 1024);
-    let seen = false;
-    const reader = new FrameReader({
-      payloadMax: (type) => peerPayloadMax(type, 'acceptor', seen),
-      onFrame: (type, payload) => {
-        if (type === 'hello') {
-          decodePeerHello(payload, welcomeSchema);
-          seen = true;
-        } else if (isPeerFrameType(type)) decodePeerFrame(type, payload);
-      },
-      onBlock: ({ size }) => (random(2) === 0 ? sink.subarray(0, size) : null),
-      onBlockEnd: () => {},
-    });
-    for (let at = 0; at < bytes.length; ) {
-      const room = reader.buffer();
-      const count = Math.min(1 + random(room.length), room.length, bytes.length - at);
-      room.set(bytes.subarray(at, at + count));
-      at += count;
-      reader.taken(count);
-    }
-  },
-  allows: isDeclared,
-};
 
 const files: Target[] = [
   {
@@ -351,7 +262,6 @@ export const TARGETS: readonly Target[] = [
     run: (bytes) => void decodeOutcomes(bytes),
   },
   log,
-  ...peerFrames,
-  frameReader,
+  ...PEER_TARGETS,
   ...files,
 ];
