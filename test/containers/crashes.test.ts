@@ -18,7 +18,8 @@ const SLOW = 4 * MiB;
 /** Well above an election. */
 const PAUSE_MS = 2_500;
 const PROGRESS_MS_MAX = 20_000;
-const STOP_MS_MAX = 1_000;
+/** On a machine that runs six containers; image.test.ts holds one alone to its second. */
+const STOP_MS_MAX = 4_000;
 const reason = await whyNoContainers();
 const test = suite('containers: crashes');
 let world: ContainerWorld;
@@ -28,8 +29,9 @@ let sha1 = '';
 test.before(async () => {
   if (reason !== null) return;
   world = new ContainerWorld();
-  await setUp().catch((error: unknown) => {
+  await setUp().catch(async (error: unknown) => {
     setUpError = error;
+    console.error(await world.logs());
   });
 });
 
@@ -52,6 +54,13 @@ async function setUp(): Promise<void> {
   await owner.call('upload_file', { path: '/shared/data.bin', group_id: 'lab' }, 60_000);
 }
 
+const loads: Load[] = [];
+function startLoad(prefix: string, options = {}): Load {
+  const load = new Load(world.peers, prefix, options);
+  loads.push(load);
+  return load;
+}
+
 function inWorld(body: () => Promise<void>): () => Promise<void> {
   return async () => {
     if (setUpError) throw setUpError;
@@ -61,6 +70,7 @@ function inWorld(body: () => Promise<void>): () => Promise<void> {
       console.error(await world.logs());
       throw error;
     } finally {
+      for (const load of loads.splice(0)) await load.stop().catch(() => {});
       await world.heal();
     }
   };
@@ -148,7 +158,7 @@ testOrSkip(
   'kill -9 and restart of each tracker, the leader first, under load',
   reason,
   inWorld(async () => {
-    const load = new Load(world.peers, 'kill');
+    const load = startLoad('kill');
     await progress(load, world.peers);
     const leader = await world.leader();
     for (const number of [leader, ...[1, 2, 3].filter((other) => other !== leader)]) {
@@ -185,7 +195,7 @@ testOrSkip(
   'a leader paused for longer than an election: the others go on, and it follows when it wakes',
   reason,
   inWorld(async () => {
-    const load = new Load(world.peers, 'pause');
+    const load = startLoad('pause');
     await progress(load, world.peers);
     const before = await world.leader();
     const paused = world.tracker(before);
@@ -207,7 +217,7 @@ testOrSkip(
   'rolling restart of all trackers under load: no command fails',
   reason,
   inWorld(async () => {
-    const load = new Load(world.peers, 'roll', { timeoutMs: 10_000 });
+    const load = startLoad('roll', { timeoutMs: 10_000 });
     await progress(load, world.peers);
     for (const [number, tracker] of world.trackers) {
       const elapsedMs = await tracker.stop();
