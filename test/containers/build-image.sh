@@ -4,7 +4,7 @@
 #   build-image.sh --key         prints the key of the sources, which the image carries as a label
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-key=$(find Dockerfile .dockerignore package.json package-lock.json esbuild.config.ts cli cluster codec daemon service -type f \
+key=$(find Dockerfile .dockerignore package.json package-lock.json esbuild.config.ts cli cluster codec daemon -type f \
   | LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c1-16)
 if [ "${1:-}" = --key ]; then
   echo "$key"
