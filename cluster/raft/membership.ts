@@ -9,7 +9,6 @@
 import { invariant } from './invariant.ts';
 import type { Entry, Index, Membership, MembershipChange, NodeId, NodeInfo } from './types.ts';
 
-export const NOBODY: Membership = { voters: [], learners: [], info: {} };
 
 /** ASCII JSON: readable in a log dump, the same bytes on every node, and no text encoder is needed to make it. */
 export function encodeMembership(membership: Membership): Uint8Array {
@@ -50,10 +49,6 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 function isIdList(value: unknown): value is NodeId[] {
   return Array.isArray(value) && value.every((id) => typeof id === 'string' && id !== '');
-}
-
-export function isMember(membership: Membership, node: NodeId): boolean {
-  return membership.voters.includes(node) || membership.learners.includes(node);
 }
 
 /** The membership after one change, or null when the change makes no sense (see MembershipChange). */

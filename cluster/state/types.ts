@@ -145,12 +145,6 @@ export interface UserLimits {
   readonly filesPerUser: number;
 }
 
-/** One page of a listing: pass `next` as `after` until it is null. */
-export interface Page<T> {
-  readonly rows: readonly T[];
-  readonly next: string | null;
-}
-
 /** The bytes of a snapshot, one chunk at a time. */
 export interface Snapshot {
   /** The log index whose state it holds. */
