@@ -145,7 +145,7 @@ export class PeerLink {
       case 'have':
       case 'getting':
       case 'want':
-        return this.#say(message.type, [...message.pieces]);
+        return this.#put(newsFrame(message));
       case 'offer':
         return this.#say('offer', [message.piece, message.endgame]);
       case 'accept': {
@@ -217,9 +217,13 @@ export class PeerLink {
   }
 
   #say<T extends PeerFrameType>(type: T, payload: Parameters<typeof encodePeerFrame<T>>[1]): void {
+    this.#put(encodePeerFrame(type, payload));
+  }
+
+  #put(frame: Buffer): void {
     if (this.#over) return;
     if (this.#pending.length === 0) setImmediate(() => this.#flush());
-    this.#pending.push(encodePeerFrame(type, payload));
+    this.#pending.push(frame);
   }
 
   /** Frames of one turn of the event loop leave as one record. */
@@ -258,6 +262,19 @@ export class PeerLink {
     this.rttMs = rttMs;
     this.owner?.onRtt(this);
   }
+}
+
+type NewsMessage = Extract<PieceMessage, { type: 'have' | 'getting' | 'want' }>;
+const newsFrames = new WeakMap<NewsMessage, Buffer>();
+
+/** The same news go to every neighbour: encoded once. */
+function newsFrame(message: NewsMessage): Buffer {
+  let frame = newsFrames.get(message);
+  if (!frame) {
+    frame = encodePeerFrame(message.type, [...message.pieces]);
+    newsFrames.set(message, frame);
+  }
+  return frame;
 }
 
 function toMessage(
