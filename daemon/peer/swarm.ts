@@ -20,6 +20,8 @@ import { UploadRunner } from './upload-runner.ts';
 const ALIVE_REPORT_MS = 100;
 /** How often a busy uploader's measured rate is told to the policy. */
 const RATE_REPORT_MS = 500;
+/** Hashes take milliseconds: who left is not blamed long after. */
+const DEPARTED_MAX = 256;
 
 /** What all swarms of a daemon share. */
 export interface SwarmResources {
@@ -72,6 +74,8 @@ export class Swarm implements LinkOwner {
   readonly #neighbours = new Map<NeighbourId, Neighbour>();
   readonly #byFingerprint = new Map<string, Neighbour>();
   readonly #banned = new Set<string>();
+  /** Neighbours that left, and may be found to have lied: number → who it was. The latest ones. */
+  readonly #departed = new Map<NeighbourId, { fingerprint: string; userId: string }>();
   readonly #events: TransferEvent[] = [];
   readonly #uploaded = new RateMeter();
   #rateReportedAtMs = 0;
@@ -252,6 +256,7 @@ export class Swarm implements LinkOwner {
     if (!neighbour.download && !neighbour.upload) {
       this.#neighbours.delete(neighbour.id);
       this.#byFingerprint.delete(neighbour.fingerprint);
+      this.#remember(neighbour);
     }
     if (link.role === 'download' && !this.#isClosed) this.#options.events.onSourceLost(link, error);
   }
@@ -294,13 +299,23 @@ export class Swarm implements LinkOwner {
     }
   }
 
+  #remember({ id, fingerprint, userId }: Neighbour): void {
+    this.#departed.set(id, { fingerprint, userId });
+    for (const oldest of this.#departed.keys()) {
+      if (this.#departed.size <= DEPARTED_MAX) return;
+      this.#departed.delete(oldest);
+    }
+  }
+
   #ban(id: NeighbourId, reason: BanReason): void {
-    const neighbour = this.#neighbours.get(id);
-    if (!neighbour) return;
-    const { fingerprint, userId } = neighbour;
+    const culprit = this.#neighbours.get(id) ?? this.#departed.get(id);
+    if (!culprit) return;
+    const { fingerprint, userId } = culprit;
     this.#banned.add(fingerprint);
-    neighbour.download?.close();
-    neighbour.upload?.close();
+    // It may be back already, as another neighbour.
+    const present = this.#byFingerprint.get(fingerprint);
+    present?.download?.close();
+    present?.upload?.close();
     this.#options.events.onBanned({ fingerprint, userId }, reason);
   }
 

@@ -293,7 +293,11 @@ export class Receiver {
     if (!isAlone) this.soleSource.add(assembly.piece);
     for (const id of assembly.contributors) {
       const neighbour = this.core.table.neighbours.get(id);
-      if (!neighbour) continue;
+      // It left before its hash was known: the shell still knows who it was.
+      if (!neighbour) {
+        if (isAlone) this.core.act({ type: 'ban', neighbour: id, reason: 'corrupt' });
+        continue;
+      }
       const suspicions = (this.sources.get(id)?.suspect() ?? 0) >= SUSPICIONS_MAX;
       if (isAlone || suspicions) this.core.ban(neighbour, 'corrupt');
     }

@@ -85,6 +85,15 @@ test('a source that talks and sends nothing keeps its pieces only if nobody else
   assert.equal(lines, ['→1 cancel 1']);
 });
 
+test('a liar that leaves before its hash is known is banned all the same', () => {
+  const scene = picture({ have: '..', peers: ['##', '##'] });
+  scene.hears(1, offer(0));
+  assert.ok(scene.gets(1, 0).includes('verify 0'));
+  down(scene, 1);
+  scene.on({ type: 'link-down', neighbour: 1, role: 'upload' });
+  assert.equal(rejected(scene, 0), ['ban 1: corrupt']);
+});
+
 test('who disappoints again and again is banned', () => {
   const scene = picture({ have: '..', peers: ['##'] });
   const lines: string[] = [];
