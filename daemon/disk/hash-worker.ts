@@ -45,7 +45,7 @@ function hashPieces({ memory, at, size, pieceSize }: Extract<HashJob, { op: 'pie
     const piece = viewOf(memory, at + offset, Math.min(pieceSize, size - offset));
     rows.push(hash('sha1', piece, 'buffer'), hash('sha256', piece, 'buffer'));
   }
-  return Buffer.concat(rows);
+  return alone(rows);
 }
 
 /** The next part of a piece that is larger than a chunk; its row when it is the last. */
@@ -59,7 +59,12 @@ function hashPart({ task, memory, at, size, last }: Extract<HashJob, { op: 'part
     return null;
   }
   pieces.delete(task);
-  return Buffer.concat([piece.sha1.digest(), piece.sha256.digest()]);
+  return alone([piece.sha1.digest(), piece.sha256.digest()]);
+}
+
+/** In memory of its own: a view of Node's pool would take the whole 64 KiB of it along to the main thread. */
+function alone(rows: readonly Buffer[]): Uint8Array {
+  return new Uint8Array(Buffer.concat(rows));
 }
 
 function viewOf(memory: SharedArrayBuffer, at: number, size: number): Uint8Array {
