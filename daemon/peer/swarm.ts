@@ -256,7 +256,8 @@ export class Swarm implements LinkOwner {
     if (!neighbour.download && !neighbour.upload) {
       this.#neighbours.delete(neighbour.id);
       this.#byFingerprint.delete(neighbour.fingerprint);
-      this.#remember(neighbour);
+      this.#departed.set(neighbour.id, neighbour);
+      if (this.#departed.size > DEPARTED_MAX) this.#departed.delete(this.#departed.keys().next().value!);
     }
     if (link.role === 'download' && !this.#isClosed) this.#options.events.onSourceLost(link, error);
   }
@@ -296,14 +297,6 @@ export class Swarm implements LinkOwner {
         return; // The sources are looked after all the time (download/sources.ts).
       case 'complete':
         return this.#options.events.onComplete();
-    }
-  }
-
-  #remember({ id, fingerprint, userId }: Neighbour): void {
-    this.#departed.set(id, { fingerprint, userId });
-    for (const oldest of this.#departed.keys()) {
-      if (this.#departed.size <= DEPARTED_MAX) return;
-      this.#departed.delete(oldest);
     }
   }
 
