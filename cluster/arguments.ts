@@ -21,6 +21,7 @@ const OPTIONS = {
   'cluster-key': { kind: 'path', env: 'MT_CLUSTER_KEY' },
   'log-level': { kind: 'text' },
   'metrics-port': { kind: 'text' },
+  'retain-events': { kind: 'text' },
   'max-connections': { kind: 'text' },
   'max-connections-per-address': { kind: 'text' },
 } as const;
@@ -36,6 +37,8 @@ export interface TrackerArguments {
   /** Null: the tracker's own address in the file. */
   readonly listen: Address | null;
   readonly logLevel: LogLevel;
+  /** Of the past, at least; null: all. */
+  readonly retainEvents: number | null;
   /** 0: any free one; null: no monitoring. */
   readonly metricsPort: number | null;
   readonly connections: AdmissionLimits;
@@ -51,6 +54,7 @@ export function parseTrackerArguments(argv: readonly string[], env: NodeJS.Proce
     'cluster-key': { type: 'string' },
     'log-level': { type: 'string' },
     'metrics-port': { type: 'string' },
+    'retain-events': { type: 'string' },
     'max-connections': { type: 'string' },
     'max-connections-per-address': { type: 'string' },
     config: { type: 'string' },
@@ -68,6 +72,7 @@ export function parseTrackerArguments(argv: readonly string[], env: NodeJS.Proce
   const number = parseNumber(shownNumber);
   const listen = settings.get('listen');
   const metricsPort = settings.get('metrics-port');
+  const retain = settings.get('retain-events');
   const args = {
     trackerInfoFile,
     trackerInfoShown: file ?? trackerInfoFile,
@@ -77,6 +82,7 @@ export function parseTrackerArguments(argv: readonly string[], env: NodeJS.Proce
     listen: listen === undefined ? null : parseListen(listen),
     logLevel: parseLogLevel(settings.get('log-level') ?? 'info'),
     metricsPort: metricsPort ? parsePort('--metrics-port', metricsPort) : null,
+    retainEvents: retain ? parseIndex('--retain-events', retain) : null,
     connections: readConnectionLimits(settings, CONNECTIONS_DEFAULT),
   };
   const shown = {
@@ -87,6 +93,7 @@ export function parseTrackerArguments(argv: readonly string[], env: NodeJS.Proce
     'cluster-key': args.clusterKey,
     'log-level': args.logLevel,
     'metrics-port': args.metricsPort,
+    'retain-events': args.retainEvents,
     'max-connections': args.connections.total,
     'max-connections-per-address': args.connections.perAddress,
   };
@@ -98,6 +105,12 @@ export function parseNumber(text: string): number {
   const number = /^\d{1,9}$/.test(text) ? Number(text) : 0;
   if (number >= 1 && number <= NUMBER_MAX) return number;
   throw new MtError('INVALID_ARGUMENT', `"${printable(text)}" is not a tracker number`, 'Trackers count from 1.');
+}
+
+/** A log index or a count of entries. @throws MtError INVALID_ARGUMENT */
+export function parseIndex(option: string, text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new MtError('INVALID_ARGUMENT', `${option} takes a number of log entries, not "${printable(text)}"`);
 }
 
 /** node:util's parseArgs, with an error of ours. @throws MtError USAGE */

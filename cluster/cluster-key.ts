@@ -43,6 +43,17 @@ export function loadClusterKey(path: string, info: TrackerInfo, dataDir: string)
     makeClusterKey(path);
     pem = readKeyFile(path)!;
   }
+  return trustedKey(path, pem, info);
+}
+
+/** The key for administering a cluster that exists: never made here. @throws MtError as above. */
+export function openClusterKey(path: string, info: TrackerInfo): ClusterKey {
+  const pem = readKeyFile(path);
+  if (pem !== null) return trustedKey(path, pem, info);
+  throw new MtError('PATH_NOT_FOUND', `There is no cluster key at ${path}`, 'Say where it is: --cluster-key FILE');
+}
+
+function trustedKey(path: string, pem: string, info: TrackerInfo): ClusterKey {
   const keys = parseClusterKeyPem(pem);
   const fingerprints = keys.map(fingerprintOf);
   if (

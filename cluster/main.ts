@@ -1,19 +1,18 @@
 // mt-trackerd: arguments, key, lock, log, tracker, stop. Wires and does nothing else.
-import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Logger } from 'pino';
 import { MtError, toMtError } from '../codec/errors.ts';
 import { formatAddress } from '../codec/ids.ts';
 import { createLog } from '../codec/service/log.ts';
 import { notifySystemd } from '../codec/service/notify.ts';
-import { parseTrackerInfo, type TrackerInfo } from '../codec/tracker-info.ts';
 import { SUBCOMMANDS } from './admin/table.ts';
 import { parseTrackerArguments, type TrackerArguments } from './arguments.ts';
-import { fileError, loadClusterKey } from './cluster-key.ts';
+import { loadClusterKey } from './cluster-key.ts';
 import { lockDataDir } from './data-dir.ts';
 import { monitorTracker } from './metrics.ts';
 import { Supervisor } from './supervisor.ts';
 import { isForeground } from './terminal.ts';
+import { readTrackerInfo } from './tracker-info-file.ts';
 import { helpText, VERSION } from './usage.ts';
 import { boundYoungGeneration } from './young-generation.ts';
 
@@ -36,13 +35,14 @@ async function runOrShow(args: TrackerArguments): Promise<void> {
 
 async function runTracker(args: TrackerArguments): Promise<void> {
   boundYoungGeneration();
-  const info = readTrackerInfo(args);
-  const address = info.addresses[args.number - 1];
-  if (!address) {
+  const info = readTrackerInfo(args.trackerInfoFile, args.trackerInfoShown);
+  const listen = args.listen ?? info.addresses[args.number - 1];
+  if (!listen) {
     const count = info.addresses.length;
     throw new MtError(
       'INVALID_ARGUMENT',
       `${args.trackerInfoShown} names ${count} ${count === 1 ? 'tracker' : 'trackers'}; there is no number ${args.number}`,
+      'A tracker that was added later says where it listens: --listen IP:PORT',
     );
   }
   const key = loadClusterKey(args.clusterKey, info, args.dataDir);
@@ -55,11 +55,14 @@ async function runTracker(args: TrackerArguments): Promise<void> {
   process.on('uncaughtException', fatal);
   process.on('unhandledRejection', fatal);
   const { addresses } = info;
-  const listen = args.listen ?? address;
-  const supervisor = new Supervisor({ ...args, addresses, listen, key, log, onFatal: fatal });
+  const onRemoved = () => {
+    log.warn('this tracker was removed from its cluster: it stops');
+    stop();
+  };
+  const supervisor = new Supervisor({ ...args, addresses, listen, key, log, onFatal: fatal, onRemoved });
   const monitor = args.metricsPort === null ? null : await monitorTracker(args.metricsPort, supervisor);
   if (monitor) log.info({ port: monitor.port }, 'metrics are served on loopback');
-  stopWhenAsked(async () => {
+  const stop = stopWhenAsked(async () => {
     await Promise.all([notifySystemd(log, 'STOPPING=1'), supervisor.stop(), monitor?.close()]);
     unlock();
   });
@@ -81,18 +84,11 @@ function reload(log: Logger): void {
   }
 }
 
-function readTrackerInfo({ trackerInfoFile, trackerInfoShown }: TrackerArguments): TrackerInfo {
-  let text: string;
-  try {
-    text = readFileSync(trackerInfoFile, 'utf8');
-  } catch (cause) {
-    throw fileError(`The tracker info file ${trackerInfoShown} cannot be read`, cause);
-  }
-  return parseTrackerInfo(text, trackerInfoShown);
-}
-
-/** SIGTERM, SIGINT, or the line `quit` at the terminal. End of file on stdin means nothing. */
-function stopWhenAsked(stop: () => Promise<void>): void {
+/**
+ * SIGTERM, SIGINT, or the line `quit` at the terminal. End of file on stdin means nothing.
+ * @returns what stops it as if asked.
+ */
+function stopWhenAsked(stop: () => Promise<void>): () => void {
   let stopping = false;
   const onStop = () => {
     if (stopping) return;
@@ -108,11 +104,12 @@ function stopWhenAsked(stop: () => Promise<void>): void {
   };
   process.on('SIGTERM', onStop);
   process.on('SIGINT', onStop);
-  if (!isForeground()) return; // reading a terminal from the background would suspend us
+  if (!isForeground()) return onStop; // reading a terminal from the background would suspend us
   process.stdin.on('error', () => {});
   createInterface({ input: process.stdin }).on('line', (line) => {
     if (line.trim() === 'quit') onStop();
   });
+  return onStop;
 }
 
 main(process.argv.slice(2), process.env).catch((error: unknown) => {

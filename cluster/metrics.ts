@@ -51,7 +51,11 @@ function describeTracker({ gauge, histogram }: Metrics, supervisor: Supervisor):
   number('mt_tracker_commit_index', 'Last entry that is decided', ({ commitIndex }) => commitIndex);
   number('mt_tracker_applied_index', 'Last entry that is in the state', ({ appliedIndex }) => appliedIndex);
   number('mt_tracker_commit_lag', 'Entries that are not decided yet', (s) => s.lastIndex - s.commitIndex);
-  number('mt_tracker_voters', 'Trackers that vote', ({ members }) => members.filter(({ voter }) => voter).length);
+  number(
+    'mt_tracker_voters',
+    'Trackers that vote',
+    ({ members }) => members.filter(({ standing }) => standing === 'voter').length,
+  );
   gauge({
     name: 'mt_tracker_connections',
     help: 'Connections that are up',

@@ -13,6 +13,8 @@ export class Supervisor {
   readonly #config: TrackerConfig;
   #tracker: Tracker | null = null;
   #stopped = false;
+  /** Why the data was set aside. */
+  #note: string | undefined;
   #onCommit: (elapsedMs: number) => void = () => {};
 
   /** @param config its `onFatal` is told of what cannot be mended. */
@@ -48,6 +50,7 @@ export class Supervisor {
   async #startOnce(): Promise<Tracker> {
     const tracker = await Tracker.start({
       ...this.#config,
+      ...(this.#note !== undefined && { note: this.#note }),
       onFatal: (error) => this.#onFatal(tracker, error),
       onCommit: (elapsedMs) => this.#onCommit(elapsedMs),
     });
@@ -88,6 +91,7 @@ export class Supervisor {
     const aside = join(dataDir, `damaged-${new Date().toISOString().replaceAll(':', '.')}`);
     mkdirSync(aside, { mode: 0o700 });
     for (const file of FILES) if (existsSync(join(dataDir, file))) renameSync(join(dataDir, file), join(aside, file));
+    this.#note = `refills after damage was found (${error.message})`.slice(0, 500);
     log.error({ why: error.message, aside }, 'damaged data was set aside; it is refilled from the other trackers');
   }
 }

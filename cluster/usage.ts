@@ -24,6 +24,7 @@ Options:
   --max-connections N    connections at once in all (default: 16384)
   --max-connections-per-address N
                          of them from one address (default: 2048)
+  --retain-events N      keep at least the last N entries of the past (default: all of it)
   --log-level LEVEL      fatal, error, warn, info (default), debug, trace or silent
   --metrics-port PORT    serve /metrics, /healthz and /readyz on 127.0.0.1 (0: any free port; default: not at all)
   --config FILE          TOML: options as above, and tracker-info, tracker-number (default: MT_TRACKERD_CONFIG,

@@ -5,6 +5,7 @@
 //   propose   follower → leader: commands of one turn, each a row (byte-rows.ts) of ref, command and manifest
 //   proposed  leader → follower: their outcomes, [[ref, outcome, reply | reason | null] …]
 import * as v from 'valibot';
+import { adminActionSchema, adminResultSchema } from './admin-api.ts';
 import { decodeRows, encodeRows } from './byte-rows.ts';
 import { decodeCbor, encodeCbor } from './cbor.ts';
 import { errorWireSchema } from './errors.ts';
@@ -46,6 +47,16 @@ export const snapshotHeaderSchema = v.strictObject({
 });
 export type SnapshotHeader = v.InferOutput<typeof snapshotHeaderSchema>;
 
+/** [term, kind, data, SHA-256 of the manifest, size of the manifest] as in the log's table; indexes follow from the first. */
+export const historyRowSchema = v.strictTuple([
+  countSchema,
+  v.pipe(countSchema, v.maxValue(2)),
+  bytes,
+  v.nullable(sha256Schema),
+  countSchema,
+]);
+export type HistoryRow = v.InferOutput<typeof historyRowSchema>;
+
 export const linkApi = {
   /** From the first tracker of the file: are you new, and is this who founds the cluster? Refused with a sentence if not. */
   confirm_founding: { params: v.strictObject({ founders }), result: nothing },
@@ -53,6 +64,11 @@ export const linkApi = {
   founded: { params: v.strictObject({ cluster_id: tokenSchema, founders }), result: nothing },
   /** From the leader: you are a learner of this cluster now. */
   join: { params: v.strictObject({ cluster_id: tokenSchema }), result: nothing },
+
+  /** From the leader: you were removed from this cluster, for good. */
+  removed: { params: v.strictObject({ cluster_id: tokenSchema }), result: nothing },
+  /** To the leader, from the tracker that an administrator talks to. */
+  administer: { params: v.strictObject({ action: adminActionSchema }), result: adminResultSchema },
 
   status: { params: nothing, result: v.omit(trackerRowSchema, ['reachable', 'lag']) },
 
@@ -78,6 +94,20 @@ export const linkApi = {
   get_manifest: {
     params: v.strictObject({ hash: sha256Schema }),
     result: v.strictObject({ manifest: v.nullable(bytes) }),
+  },
+
+  /** From the leader: what was your state's hash at that index? Null: not known any more, or not yet. */
+  state_hash_at: {
+    params: v.strictObject({ index: countSchema }),
+    result: v.strictObject({ hash: v.nullable(sha256Schema) }),
+  },
+  /** From the leader: most voters had this hash at that index. Who had another one must not go on with its state. */
+  majority_hash: { params: v.strictObject({ index: countSchema, hash: sha256Schema }), result: nothing },
+
+  /** Rows of the log from `from` on, in order, for a history that is missing; none when they are not there any more. */
+  get_history: {
+    params: v.strictObject({ from: countSchema, to: countSchema }),
+    result: v.strictObject({ rows: v.array(historyRowSchema) }),
   },
 } as const satisfies Api;
 export type LinkApi = typeof linkApi;

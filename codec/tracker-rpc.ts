@@ -62,6 +62,8 @@ export const trackerRowSchema = v.strictObject({
   applied_index: v.nullable(countSchema),
   lag: v.nullable(countSchema),
   reachable: v.boolean(),
+  /** What is out of the ordinary with it, in words. */
+  note: v.optional(v.pipe(v.string(), v.maxLength(1_000))),
 });
 export const trackerStatusSchema = v.strictObject({
   trackers: v.array(trackerRowSchema),

@@ -1,6 +1,8 @@
 // The subcommands of mt-trackerd: one file each, listed here.
 import { events } from './events.ts';
 import { init } from './init.ts';
+import { members } from './members.ts';
+import { transferLeader } from './transfer-leader.ts';
 import { verify } from './verify.ts';
 
 export interface Subcommand {
@@ -11,4 +13,10 @@ export interface Subcommand {
   run(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> | void;
 }
 
-export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = { init, events, verify };
+export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
+  init,
+  members,
+  'transfer-leader': transferLeader,
+  events,
+  verify,
+};

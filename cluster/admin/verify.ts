@@ -63,5 +63,7 @@ function verifyArchive(archive: Archive): string {
 }
 
 function restoredSnapshot(archive: Archive) {
-  return archive.snapshots.newest().chunkCount === 0 ? null : restoreSnapshot(archive.snapshots, sha256);
+  return archive.snapshots.newest().chunkCount === 0
+    ? null
+    : restoreSnapshot(archive.snapshots, archive.snapshots.newest(), sha256);
 }

@@ -1,6 +1,8 @@
 // The seam between the tracker's servers and the replicated log (DESIGN.md, decision 13). The rpc-server knows this interface and
 // the state that it keeps up to date, never Raft: another consistent log could stand behind it.
+
 import type { Applied, Command, Reply } from '../state/types.ts';
+import type { Standing } from './roster.ts';
 
 /** A command before the leader stamps its time. */
 export type Proposed = Command extends infer C ? (C extends Command ? Omit<C, 'at'> : never) : never;
@@ -36,11 +38,11 @@ export interface EngineStatus {
   readonly lastIndex: number;
   readonly commitIndex: number;
   readonly appliedIndex: number;
-  /** The members in force: trackers by number. */
+  /** The membership in force: trackers by number, those that are awaited or were removed included. */
   readonly members: readonly {
     readonly number: number;
     readonly host: string;
     readonly port: number;
-    readonly voter: boolean;
+    readonly standing: Standing;
   }[];
 }

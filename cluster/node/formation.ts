@@ -19,6 +19,8 @@ export interface FormationOptions {
   /** Of the tracker file: tracker N is addresses[N - 1]. */
   readonly addresses: readonly Address[];
   readonly links: Links;
+  /** Why this tracker must not found a cluster, but only be taken in; null when it may. */
+  readonly onlyJoins: string | null;
   readonly log: Logger;
   /** This tracker is a founder from now on: durable before it returns. */
   readonly onFounded: (clusterId: string, founders: readonly Founder[]) => void;
@@ -49,7 +51,8 @@ export class Formation {
 
   /** The first tracker asks: are you new, and are these the founders? @throws MtError saying why not. */
   confirm(founders: readonly Founder[]): void {
-    const { number, incarnation, addresses } = this.#options;
+    const { number, incarnation, addresses, onlyJoins } = this.#options;
+    if (onlyJoins !== null) throw new MtError('FORBIDDEN', `Tracker ${number} ${onlyJoins}`);
     const own = founders.find((founder) => founder.number === number);
     if (own?.incarnation !== incarnation) throw new MtError('FORBIDDEN', `Tracker ${number} is not the one you mean`);
     const theirs = founders.map(formatAddress).join(', ');
@@ -72,7 +75,7 @@ export class Formation {
 
   async #look(): Promise<void> {
     if (this.#asking || this.#over) return;
-    const { number, incarnation, addresses, links } = this.#options;
+    const { number, incarnation, addresses, links, onlyJoins } = this.#options;
     const founders: Founder[] = [];
     const missing: string[] = [];
     for (const [at, address] of addresses.entries()) {
@@ -81,11 +84,14 @@ export class Formation {
       if (other === number) founders.push({ number, incarnation, ...address });
       else if (!hello) missing.push(`tracker ${other} (${formatAddress(address)})`);
       else if (hello.cluster_id !== null) {
-        this.#say(`Waits to be taken in by the cluster of tracker ${other}, which has formed already`);
+        this.#say(
+          `Waits to be taken in by the cluster of tracker ${other}, which has formed already (a new tracker: mt-trackerd members add)`,
+        );
         return;
       } else founders.push({ number: other, incarnation: hello.incarnation, ...address });
     }
-    if (missing.length > 0) this.#say(`Waits for ${missing.join(' and ')} to form the cluster`);
+    if (onlyJoins !== null) this.#say(`Waits to be taken in by its cluster: tracker ${number} ${onlyJoins}`);
+    else if (missing.length > 0) this.#say(`Waits for ${missing.join(' and ')} to form the cluster`);
     else if (number === 1) await this.#decide(founders);
     else this.#say('Waits for tracker 1 to form the cluster');
   }

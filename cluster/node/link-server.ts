@@ -4,8 +4,9 @@ import { MtError } from '../../codec/errors.ts';
 import type { Handlers } from '../../codec/rpc.ts';
 import type { LinkApi } from '../../codec/tracker-link.ts';
 import type { TrackerHello } from '../../codec/tracker-rpc.ts';
+import type { History } from '../store/history.ts';
 import type { ManifestTable } from '../store/manifest-table.ts';
-import { ownRow } from './cluster-status.ts';
+import { ownRow, waitingRow } from './cluster-status.ts';
 import type { Formation } from './formation.ts';
 import type { Member } from './member.ts';
 
@@ -14,7 +15,11 @@ export interface LinkServerContext {
   readonly formation: () => Formation | null;
   readonly member: () => Member | null;
   readonly manifests: ManifestTable;
+  readonly history: History;
   readonly join: (clusterId: string) => void;
+  readonly onRemoved: () => void;
+  /** What is out of the ordinary with this tracker; null when nothing is. */
+  readonly note: () => string | null;
 }
 
 export function makeLinkHandlers(from: TrackerHello, context: LinkServerContext): Handlers<LinkApi> {
@@ -44,7 +49,17 @@ export function makeLinkHandlers(from: TrackerHello, context: LinkServerContext)
       context.join(cluster_id);
       return {};
     },
-    status: () => ownRow(context.own().number, requireMember().engine),
+    removed: ({ cluster_id }) => {
+      if (from.cluster_id === cluster_id) context.onRemoved();
+      return {};
+    },
+    administer: ({ action }) => requireMember().administrator.actAsLeader(action),
+    status: () => {
+      const { number } = context.own();
+      const formation = context.formation();
+      if (!formation) return ownRow(number, requireMember().engine, context.note());
+      return waitingRow(number, context.note() ?? formation.waitingFor);
+    },
     report_leases: ({ sessions, downloads }) => {
       requireMember().leases.reported(sessions, downloads, performance.now());
       return {};
@@ -73,6 +88,15 @@ export function makeLinkHandlers(from: TrackerHello, context: LinkServerContext)
     get_manifest: ({ hash }) => {
       requireMember();
       return { manifest: context.manifests.get(hash) };
+    },
+    state_hash_at: ({ index }) => ({ hash: requireMember().stateCheck.hashAt(index) }),
+    majority_hash: ({ index, hash }) => {
+      requireMember().stateCheck.onMajority(index, hash);
+      return {};
+    },
+    get_history: ({ from, to }) => {
+      requireMember();
+      return { rows: context.history.read({ from, to }) };
     },
   };
 }

@@ -9,18 +9,22 @@ import type { Membership, RoleChange } from '../raft/types.ts';
 import { onlineSessions } from '../state/lookups.ts';
 import type { State } from '../state/state.ts';
 import type { Store } from '../store/store.ts';
-import { clusterStatus } from './cluster-status.ts';
+import { Administrator } from './administrator.ts';
+import { clusterStatus, ownRow } from './cluster-status.ts';
+import { HistoryKeeper } from './history-keeper.ts';
 import { Leases } from './leases.ts';
 import type { Links } from './links.ts';
 import { Passwords } from './passwords.ts';
 import { RaftEngine } from './raft-engine.ts';
 import { Reconciler } from './reconciler.ts';
+import { currentMembers } from './roster.ts';
 import { AddressBudgets } from './server/address-budgets.ts';
 import type { ServerContext } from './server/context.ts';
 import { WatchHub } from './server/watch-hub.ts';
 import { COMMAND_MS_DEFAULT, type SnapshotSettings } from './settings.ts';
 import { SnapshotMaker } from './snapshot-maker.ts';
 import { SnapshotReceiver, SnapshotSender } from './snapshot-transfer.ts';
+import { StateCheck } from './state-check.ts';
 import type { ClusterKey } from './tls.ts';
 
 /** A planned stop waits this long for another leader, and for answers under way. */
@@ -38,19 +42,25 @@ export interface MemberOptions {
   readonly snapshots: SnapshotSettings;
   /** This tracker has just founded the cluster as the first of it. */
   readonly isFirst: boolean;
+  readonly retainEvents: number | null;
+  /** What is out of the ordinary with this tracker; null when nothing is. */
+  readonly note: () => string | null;
   readonly onFatal: (error: unknown) => void;
   readonly onMembership: (membership: Membership) => void;
 }
 
 export class Member {
   readonly engine: RaftEngine;
+  readonly administrator: Administrator;
   readonly context: ServerContext;
   readonly leases = new Leases();
   readonly receiver: SnapshotReceiver;
+  readonly stateCheck: StateCheck;
   readonly #options: MemberOptions;
   readonly #sender: SnapshotSender;
   readonly #maker: SnapshotMaker;
   readonly #reconciler: Reconciler;
+  readonly #history: HistoryKeeper;
   #timer: NodeJS.Timeout | undefined;
   #expiring = false;
   #eager: boolean;
@@ -73,6 +83,7 @@ export class Member {
       onTick: () => this.#maker.look(),
       onFatal,
     });
+    this.administrator = new Administrator(this.engine, links);
     this.receiver = new SnapshotReceiver(store, links);
     this.#sender = new SnapshotSender(store, links, log);
     this.#maker = new SnapshotMaker(store, this.engine.driver, log, options.snapshots);
@@ -89,10 +100,14 @@ export class Member {
       budgets: new AddressBudgets(),
       log,
       members: () => membersOf(this.engine.membership),
-      clusterStatus: () => clusterStatus(number, this.engine, links),
+      clusterStatus: () => clusterStatus(ownRow(number, this.engine, options.note()), this.engine, links),
     };
+    this.#history = new HistoryKeeper(store, links, log, options.retainEvents);
+    this.stateCheck = new StateCheck({ engine: this.engine, links, log, onDiverged: onFatal });
     this.engine.watch((applied) => {
-      if (!applied) this.#maker.abandon();
+      if (applied) return;
+      this.#maker.abandon();
+      this.#history.onSnapshotInstalled();
     });
   }
 
@@ -140,6 +155,8 @@ export class Member {
     if (this.engine.isLeader) void this.#expireLeases();
     else this.leases.prune(performance.now());
     void this.#reconciler.look();
+    void this.stateCheck.look();
+    void this.#history.look();
   }
 
   #reportLeases(): void {
@@ -183,7 +200,5 @@ export class Member {
 }
 
 function membersOf(membership: Membership): { number: number; address: Address }[] {
-  return Object.values(membership.info)
-    .map(({ number, host, port }) => ({ number: Number(number), address: { host: String(host), port: Number(port) } }))
-    .sort((a, b) => a.number - b.number);
+  return currentMembers(membership).map(({ number, host, port }) => ({ number, address: { host, port } }));
 }

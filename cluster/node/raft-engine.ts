@@ -15,6 +15,7 @@ import type { InstallSnapshot, Message } from '../raft/messages.ts';
 import type {
   Input,
   Membership,
+  MembershipChange,
   NodeId,
   Output,
   Proposal,
@@ -27,12 +28,14 @@ import { encodeCommand, stampCommand } from '../state/commands.ts';
 import type { State } from '../state/state.ts';
 import type { Applied, Command, Reply } from '../state/types.ts';
 import type { Store } from '../store/store.ts';
+import { Changes, type TransferOutcome } from './changes.ts';
 import { Driver, type DriverHost } from './driver.ts';
 import type { Engine, EngineStatus, Proposed, ProposeOptions } from './engine.ts';
 import { inFrames, receive } from './forwarding.ts';
 import type { AcceptedLink, Links } from './links.ts';
 import { PendingCommands, sizeOf } from './pending-commands.ts';
 import { ReadBarriers } from './read-barriers.ts';
+import { rosterOf } from './roster.ts';
 import { RAFT_SETTINGS, SWEEP_TICKS } from './settings.ts';
 
 const DRAIN_LOOK_MS = 5;
@@ -63,14 +66,11 @@ export class RaftEngine implements Engine, DriverHost {
   readonly #indexOfRef = new Map<Ref, number>();
   /** Forwarded to us in this turn. */
   #forwarded: Proposal[] = [];
-  /** Membership changes and transfers that someone waits for. */
-  readonly #requests = new Map<Ref, (refusal: RefusalReason | null) => void>();
+  readonly #changes = new Changes();
   #role: Role = 'follower';
   #leader: NodeId | null = null;
   #membership: Membership;
   #ticks = 0;
-  /** Told when a leadership transfer has ended, either way. */
-  #transferred: (() => void) | null = null;
 
   constructor(options: RaftEngineOptions) {
     const { store, state } = options;
@@ -127,12 +127,6 @@ export class RaftEngine implements Engine, DriverHost {
 
   status(): EngineStatus {
     const { role, term, lastIndex, commitIndex, membership } = this.driver.status();
-    const members = Object.entries(membership.info).map(([id, info]) => ({
-      number: Number(info.number),
-      host: String(info.host),
-      port: Number(info.port),
-      voter: membership.voters.includes(id),
-    }));
     return {
       role: this.#shownRole(role),
       leader: this.#leader === null ? null : this.#numberOf(this.#leader),
@@ -140,17 +134,19 @@ export class RaftEngine implements Engine, DriverHost {
       lastIndex,
       commitIndex,
       appliedIndex: this.state.index,
-      members,
+      members: rosterOf(membership),
     };
   }
 
-  /** Asks the core for a membership change; resolves with null once it is in the log, or with why not. */
-  change(make: (ref: Ref) => Input): Promise<RefusalReason | null> {
-    return new Promise((resolve) => {
-      const ref = this.#commands.nextRef();
-      this.#requests.set(ref, resolve);
-      this.driver.input(make(ref));
-    });
+  /** Asks the core for a membership change; resolves with null once it is committed, or with why not. */
+  change(change: MembershipChange): Promise<RefusalReason | null> {
+    const ref = this.#commands.nextRef();
+    return this.#changes.change(ref, () => this.driver.input({ type: 'change_membership', ref, change }));
+  }
+
+  /** Another voter leads: `to`, or whoever is best fit. */
+  transfer(to: NodeId | null): Promise<TransferOutcome> {
+    return this.#changes.transfer(this.#commands.nextRef(), to, (input) => this.driver.input(input));
   }
 
   /**
@@ -159,12 +155,7 @@ export class RaftEngine implements Engine, DriverHost {
   async handOver(maxMs: number): Promise<void> {
     const deadlineMs = performance.now() + maxMs;
     if (this.isLeader && this.#membership.voters.length > 1) {
-      await new Promise<void>((resolve) => {
-        const ref = this.#commands.nextRef();
-        this.#transferred = resolve;
-        setTimeout(resolve, maxMs);
-        this.driver.input({ type: 'transfer_leadership', ref, to: null });
-      });
+      await Promise.race([this.transfer(null), sleep(maxMs, undefined, { ref: false })]);
     }
     while (this.#commands.size > 0 && performance.now() < deadlineMs) await sleep(DRAIN_LOOK_MS);
   }
@@ -234,20 +225,12 @@ export class RaftEngine implements Engine, DriverHost {
 
   onOutput(output: Output): void {
     for (const { ref, index } of output.accepted) {
-      const request = this.#requests.get(ref);
-      if (request) {
-        this.#requests.delete(ref);
-        request(null);
-        continue;
-      }
+      if (this.#changes.accepted(ref, index)) continue;
       this.#refAtIndex.set(index, ref);
       this.#indexOfRef.set(ref, index);
     }
     for (const { ref, reason } of output.refused) {
-      const request = this.#requests.get(ref);
-      this.#requests.delete(ref);
-      if (request) request(reason);
-      else this.#commands.refused(ref, reason);
+      if (!this.#changes.refused(ref, reason)) this.#commands.refused(ref, reason);
     }
     for (const ref of output.unknown) this.#forget(ref);
     for (const read of output.reads) this.#reads.answered(read.ref, read.index, this.state.index);
@@ -256,7 +239,8 @@ export class RaftEngine implements Engine, DriverHost {
       this.#membership = output.membership;
       this.#options.onMembership(output.membership);
     }
-    if (output.transfer) this.#transferred?.();
+    if (output.transfer) this.#changes.transferred(output.transfer);
+    if (output.commit) this.#changes.committed(output.commit.hi - 1);
     for (const message of output.snapshotsToSend) this.#options.onSnapshotToSend(message);
   }
 
@@ -304,9 +288,7 @@ export class RaftEngine implements Engine, DriverHost {
 
   /** Accepted earlier, and leadership was lost since. */
   #forget(ref: Ref): void {
-    const request = this.#requests.get(ref);
-    this.#requests.delete(ref);
-    if (request) return request('not_leader');
+    if (this.#changes.lost(ref)) return;
     const index = this.#indexOfRef.get(ref);
     this.#indexOfRef.delete(ref);
     if (index !== undefined) this.#refAtIndex.delete(index);
@@ -331,9 +313,8 @@ export class RaftEngine implements Engine, DriverHost {
   }
 
   #shownRole(role: Role): EngineStatus['role'] {
-    const { voters, learners } = this.#membership;
-    if (learners.includes(this.id)) return 'learner';
-    if (!voters.includes(this.id)) return voters.length === 0 ? 'learner' : 'removed';
+    const { voters, info } = this.#membership;
+    if (!voters.includes(this.id)) return info[this.id]?.removed ? 'removed' : 'learner';
     return role === 'pre_candidate' ? 'candidate' : role;
   }
 }

@@ -1,6 +1,7 @@
-// The leader's care for its members: a tracker whose disk was wiped comes back under its number as a new incarnation, is added as
-// a learner, replaces its former self and is promoted once it has caught up, one membership change at a time. A founder that
-// has not heard of the founding is told. Looks once a second; every step is visible in the log.
+// The leader's care for its members: a tracker that was added, or whose disk was wiped, comes under its number as a new incarnation,
+// is taken in as a learner, replaces the note or its former self and is promoted once it has caught up, one membership change at
+// a time. A founder that has not heard of the founding is told, and so is a tracker that was removed. Looks once a second; every
+// step is visible in the log.
 import type { Logger } from 'pino';
 import { toMtError } from '../../codec/errors.ts';
 import type { Founder } from '../../codec/tracker-link.ts';
@@ -8,8 +9,11 @@ import type { MembershipChange } from '../raft/types.ts';
 import type { Link } from './link.ts';
 import type { Links } from './links.ts';
 import type { RaftEngine } from './raft-engine.ts';
+import { rosterOf } from './roster.ts';
 
 const CALL_MS = 2_000;
+/** Looks without a leader after which it is said why. */
+const LEADERLESS_LOOKS = 5;
 
 export interface ReconcilerOptions {
   readonly engine: RaftEngine;
@@ -23,6 +27,8 @@ export interface ReconcilerOptions {
 export class Reconciler {
   readonly #options: ReconcilerOptions;
   #busy = false;
+  #leaderlessLooks = 0;
+  #said = '';
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
@@ -32,9 +38,11 @@ export class Reconciler {
     if (this.#busy) return;
     this.#busy = true;
     try {
+      this.#explainNoLeader();
       for (const link of this.#options.links.all) {
         if (await this.#tellFounder(link)) continue;
-        if (this.#options.engine.isLeader && (await this.#takeIn(link))) break;
+        if (!this.#options.engine.isLeader || (await this.#tellRemoved(link))) continue;
+        if (await this.#takeIn(link)) break;
       }
     } catch (error) {
       this.#options.log.debug({ error: toMtError(error).message }, 'a member could not be told');
@@ -52,6 +60,15 @@ export class Reconciler {
     return true;
   }
 
+  async #tellRemoved({ hello, rpc, number }: Link): Promise<boolean> {
+    const { engine, clusterId } = this.#options;
+    if (!hello || !rpc) return false;
+    const entry = rosterOf(engine.membership).find((other) => other.number === number);
+    if (entry?.standing !== 'removed') return false;
+    await rpc.call('removed', { cluster_id: clusterId }, { timeoutMs: CALL_MS });
+    return true;
+  }
+
   /** The next step towards having this incarnation of the tracker, and no other, as a voter. */
   async #takeIn({ hello, rpc, number }: Link): Promise<boolean> {
     const { engine, clusterId } = this.#options;
@@ -61,24 +78,42 @@ export class Reconciler {
     if (voters.includes(node)) return false;
     const former = Object.keys(info).find((id) => id !== node && info[id]!.number === number);
     if (!learners.includes(node)) {
-      if (!former) return false; // never a member: `members add` is for that
-      return this.#change(
-        { op: 'add_learner', node, info: info[former]! },
-        number,
-        'came back with a new disk: a learner',
-      );
+      if (!former) return false; // never added: `members add` is for that
+      const wasMember = voters.includes(former) || learners.includes(former);
+      const what = wasMember ? 'came back with a new disk: a learner' : 'has come: a learner';
+      return this.#change({ op: 'add_learner', node, info: info[former]! }, number, what);
     }
     if (hello.cluster_id === null) {
       await rpc.call('join', { cluster_id: clusterId }, { timeoutMs: CALL_MS });
       return true;
     }
-    if (former) return this.#change({ op: 'remove', node: former }, number, 'its former disk is no member any more');
-    return this.#change({ op: 'promote', node }, number, 'has caught up: a voter again');
+    if (former) return this.#change({ op: 'remove', node: former }, number, 'is this disk alone from now on');
+    return this.#change({ op: 'promote', node }, number, 'has caught up: a voter');
   }
 
   async #change(change: MembershipChange, number: number, what: string): Promise<boolean> {
-    const refusal = await this.#options.engine.change((ref) => ({ type: 'change_membership', ref, change }));
+    const refusal = await this.#options.engine.change(change);
     if (refusal === null) this.#options.log.info({ tracker: number }, `tracker ${number} ${what}`);
     return refusal === null;
+  }
+
+  /** Who is missing, once it lasts. */
+  #explainNoLeader(): void {
+    const { engine, links, log } = this.#options;
+    this.#leaderlessLooks = engine.status().leader === null ? this.#leaderlessLooks + 1 : 0;
+    if (this.#leaderlessLooks === 0) this.#said = '';
+    if (this.#leaderlessLooks < LEADERLESS_LOOKS) return;
+    const { voters, info } = engine.membership;
+    const missing = voters.filter((node) => node !== engine.id && !links.byNode(node)?.hello);
+    if (2 * (voters.length - missing.length) > voters.length) return;
+    const inWords = missing.map((node) => {
+      const number = Number(info[node]?.number);
+      const isOther = links.byNumber(number)?.hello;
+      return `tracker ${number} ${isOther ? 'came back without its data' : 'does not answer'}`;
+    });
+    const what = `Nobody can lead: of ${voters.length} voters, ${inWords.join(', ')}`;
+    if (what === this.#said) return;
+    this.#said = what;
+    log.error(`${what}. If their data is lost for good: mt-trackerd recover`);
   }
 }

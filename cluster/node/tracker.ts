@@ -1,6 +1,7 @@
 // One tracker: puts store, links, engine and servers together, and takes them through its life: listening, forming or joining a
 // cluster, serving, stopping. Everything with a rule of its own is in a file of its own.
 import type { Logger } from 'pino';
+import { ADMIN_NUMBER } from '../../codec/admin-api.ts';
 import type { TlsIdentity } from '../../codec/identity.ts';
 import type { Address } from '../../codec/ids.ts';
 import type { Handlers } from '../../codec/rpc.ts';
@@ -12,12 +13,14 @@ import type { State } from '../state/state.ts';
 import { isBrokenDisk, isDamage } from '../store/database.ts';
 import { applyRows, restoreSnapshot } from '../store/replay.ts';
 import { Store } from '../store/store.ts';
+import { AdminServer } from './admin-server.ts';
 import { sha256 } from './digest.ts';
 import { Formation } from './formation.ts';
 import { makeLinkHandlers } from './link-server.ts';
 import { Links } from './links.ts';
 import { Member } from './member.ts';
 import type { RaftEngine } from './raft-engine.ts';
+import { rosterOf } from './roster.ts';
 import { DaemonServer } from './server/daemon-server.ts';
 import { randomToken } from './server/tokens.ts';
 import { CONNECTIONS_DEFAULT, SNAPSHOTS_DEFAULT, type SnapshotSettings } from './settings.ts';
@@ -36,7 +39,13 @@ export interface TrackerConfig {
   readonly key: ClusterKey;
   readonly log: Logger;
   readonly snapshots?: SnapshotSettings;
+  /** How many events of the past to keep at least; null or absent: all. */
+  readonly retainEvents?: number | null;
   readonly connections?: AdmissionLimits;
+  /** Why it starts afresh, when its data was set aside: shown until it is a voter again. */
+  readonly note?: string;
+  /** The cluster removed this tracker: it must stop. */
+  readonly onRemoved?: () => void;
   /** Something that must not be: the process cannot go on. */
   readonly onFatal: (error: unknown) => void;
   /** Told how long each durable commit took, in ms. */
@@ -48,6 +57,7 @@ export class Tracker {
   readonly #store: Store;
   readonly #links: Links;
   readonly #daemons: DaemonServer;
+  readonly #admins: AdminServer;
   #server: Listener | null = null;
   #formation: Formation | null = null;
   #member: Member | null = null;
@@ -91,12 +101,13 @@ export class Tracker {
         onInternalError: (error) => this.#onInternalError(error),
       },
     );
-    this.#daemons = new DaemonServer({
+    const served = {
       hello,
-      onInternalError: (error) => this.#onInternalError(error),
-      context: () => this.#member?.context ?? null,
+      onInternalError: (error: unknown) => this.#onInternalError(error),
       whyNot: () => this.#formation?.waitingFor ?? '',
-    });
+    };
+    this.#daemons = new DaemonServer({ ...served, context: () => this.#member?.context ?? null });
+    this.#admins = new AdminServer({ ...served, member: () => this.#member });
   }
 
   /** See Store.limitPages: a quota for this tracker's disk. */
@@ -139,6 +150,7 @@ export class Tracker {
     // Before the links are cut: daemons that lose theirs dial again within milliseconds.
     const closed = this.#server?.close();
     this.#daemons.close();
+    this.#admins.close();
     this.#links.close();
     await closed;
     this.#store.close();
@@ -147,7 +159,8 @@ export class Tracker {
   async #begin(identity: TlsIdentity): Promise<void> {
     const { number, addresses, key, log, connections = CONNECTIONS_DEFAULT } = this.#config;
     this.#server = await listen(this.#config.listen, identity, key, connections, (socket, role, known) => {
-      if (role.role === 'tracker') this.#links.accept(socket, role.number);
+      if (role.role === 'tracker' && role.number === ADMIN_NUMBER) this.#admins.accept(socket);
+      else if (role.role === 'tracker') this.#links.accept(socket, role.number);
       else this.#daemons.accept(socket, role.fingerprint, known);
     });
     if (addresses.length < VOTERS_MIN)
@@ -162,9 +175,33 @@ export class Tracker {
       incarnation: this.#store.identity.incarnation,
       addresses,
       links: this.#links,
+      onlyJoins: this.#whyOnlyJoins(),
       log,
       onFounded: (clusterId, founders) => this.#join(clusterId, founders),
     });
+  }
+
+  #whyOnlyJoins(): string | null {
+    if (this.#store.origin) return 'holds a backup: it cannot found a cluster, except by mt-trackerd recover';
+    return this.#config.addresses[this.#config.number - 1] ? null : 'is not in the tracker file';
+  }
+
+  /** What is out of the ordinary with this tracker. */
+  #note(): string | null {
+    if (this.#member?.engine.driver.isDiskFull) return 'its disk is full: it only reads';
+    if (this.#config.note === undefined || this.#isVoter()) return null;
+    return this.#config.note;
+  }
+
+  #isVoter(): boolean {
+    return this.#member?.engine.membership.voters.includes(this.#store.identity.incarnation) ?? false;
+  }
+
+  #onRemoved(): void {
+    if (this.#member) {
+      this.#store.noteRemoved();
+      this.#config.onRemoved?.();
+    } else this.#config.log.warn(`the cluster has removed tracker ${this.#config.number}: a new one gets a new number`);
   }
 
   /** A failed request is logged; a disk that cannot be trusted ends it all. */
@@ -194,6 +231,8 @@ export class Tracker {
       key,
       log,
       isFirst,
+      retainEvents: this.#config.retainEvents ?? null,
+      note: () => this.#note(),
       snapshots,
       onFatal,
       onMembership: (membership) => this.#links.setPeers(this.#peersIn(membership, addresses, number)),
@@ -205,8 +244,8 @@ export class Tracker {
   /** The log says who the members are; the file knows the rest, such as a tracker that waits to be let in. */
   #peersIn(membership: Membership, addresses: readonly Address[], number: number): Map<number, Address> {
     const peers = peersOf(addresses, number);
-    for (const info of Object.values(membership.info)) {
-      if (info.number !== number) peers.set(Number(info.number), { host: String(info.host), port: Number(info.port) });
+    for (const entry of rosterOf(membership)) {
+      if (entry.number !== number) peers.set(entry.number, { host: entry.host, port: entry.port });
     }
     return peers;
   }
@@ -222,7 +261,10 @@ export class Tracker {
       formation: () => this.#formation,
       member: () => this.#member,
       manifests: this.#store.manifests,
+      history: this.#store.history,
       join: (clusterId) => this.#join(clusterId, null),
+      onRemoved: () => this.#onRemoved(),
+      note: () => this.#note(),
     });
   }
 }
@@ -235,7 +277,7 @@ function peersOf(addresses: readonly Address[], number: number): Map<number, Add
 
 /** The state as far as it is known to be committed: the newest snapshot and the entries behind it. @throws DamageError */
 function loadState(store: Store): State {
-  const state = restoreSnapshot(store.snapshots, sha256);
+  const state = restoreSnapshot(store.snapshots, store.snapshots.newest(), sha256);
   const upTo = Math.min(store.hardState.commit, store.log.lastIndex());
   for (const _ of applyRows(store.log, state, store.log.chainAt(state.index), upTo));
   return state;

@@ -9,7 +9,6 @@
 import { invariant } from './invariant.ts';
 import type { Entry, Index, Membership, MembershipChange, NodeId, NodeInfo } from './types.ts';
 
-
 /** ASCII JSON: readable in a log dump, the same bytes on every node, and no text encoder is needed to make it. */
 export function encodeMembership(membership: Membership): Uint8Array {
   const { voters, learners, info } = membership;
@@ -68,11 +67,14 @@ export function applyChange(now: Membership, change: MembershipChange): Membersh
     case 'demote':
       if (!isVoter || now.voters.length === 1) return null;
       return { ...now, voters: without(now.voters, node), learners: [...now.learners, node] };
+    case 'note':
+      return isVoter || isLearner || node === '' ? null : withInfo(now, node, change.info);
     case 'remove': {
-      if (!isVoter && !isLearner) return null;
+      if (!isVoter && !isLearner && now.info[node] === undefined) return null;
       if (isVoter && now.voters.length === 1) return null;
       const { [node]: _gone, ...info } = now.info;
-      return { voters: without(now.voters, node), learners: without(now.learners, node), info };
+      const left = { voters: without(now.voters, node), learners: without(now.learners, node), info };
+      return change.note === undefined ? left : withInfo(left, node, change.note);
     }
   }
 }

@@ -25,7 +25,7 @@ export interface Membership {
   readonly voters: readonly NodeId[];
   /** Receive the log, never counted in a quorum. */
   readonly learners: readonly NodeId[];
-  /** One record for each voter and learner that has one. */
+  /** One record for each voter and learner that has one; others are notes about former and future members. */
   readonly info: Readonly<Record<NodeId, NodeInfo>>;
 }
 
@@ -142,7 +142,10 @@ export type MembershipChange =
   | { readonly op: 'demote'; readonly node: NodeId }
   /** A member's number or address; changes no quorum. */
   | { readonly op: 'set_info'; readonly node: NodeId; readonly info: NodeInfo }
-  | { readonly op: 'remove'; readonly node: NodeId };
+  /** Information about someone who is no member (yet, or any more): the core carries it, nothing else follows. */
+  | { readonly op: 'note'; readonly node: NodeId; readonly info: NodeInfo }
+  /** Of a member, or of a note. `note`, when given, stays in its place. */
+  | { readonly op: 'remove'; readonly node: NodeId; readonly note?: NodeInfo };
 
 export type Input =
   | { readonly type: 'tick' }

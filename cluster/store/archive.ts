@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { MtError } from '../../codec/errors.ts';
 import { openReadOnly } from './database.ts';
 import { EventLog } from './event-log.ts';
+import { History } from './history.ts';
 import { ManifestTable } from './manifest-table.ts';
 import { type Identity, RecordTable } from './record-table.ts';
 import { SnapshotTable } from './snapshot-table.ts';
@@ -12,6 +13,7 @@ import { DATABASE_FILE } from './store.ts';
 export interface Archive {
   readonly identity: Identity | null;
   readonly log: EventLog;
+  readonly history: History;
   readonly snapshots: SnapshotTable;
   readonly manifests: ManifestTable;
   /** Known to be committed at this moment. */
@@ -27,11 +29,13 @@ export function openArchive(dataDir: string): Archive {
   const records = new RecordTable(db);
   const manifests = new ManifestTable(db);
   const snapshots = new SnapshotTable(db, { voters: [], learners: [], info: {} });
+  const log = new EventLog(db, records, manifests, snapshots);
   return {
     identity: records.read('identity'),
     manifests,
     snapshots,
-    log: new EventLog(db, records, manifests, snapshots),
+    log,
+    history: new History(db, log, snapshots),
     commit: () => Math.max(records.read('hard_state')?.commit ?? 0, snapshots.newest().meta.index),
     close: () => db.close(),
   };

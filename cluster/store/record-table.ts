@@ -27,6 +27,10 @@ const SCHEMAS = {
   }),
   hard_state: v.strictObject({ term: countSchema, vote: v.nullable(tokenSchema), commit: countSchema }),
   log_start: v.strictObject({ purged_index: countSchema, purged_term: countSchema }),
+  /** In a copy made by `backup`, in place of an identity: a copy has forgotten what its tracker promised after it. */
+  origin: v.strictObject({ number: countSchema, cluster_id: tokenSchema, at: countSchema }),
+  /** This tracker was removed from its cluster. */
+  removed: v.strictObject({ cluster_id: tokenSchema }),
   /** False: the log is damaged or shorter than what was promised (RaftConfig.mayVote). */
   fitness: v.strictObject({ may_vote: v.boolean() }),
 };
@@ -36,10 +40,12 @@ export type Identity = RecordOf<'identity'>;
 
 export class RecordTable {
   readonly #read: Statement<[string], { value: Buffer; checksum: number }>;
+  readonly #delete: Statement<[string]>;
   readonly #write: Statement<[string, Uint8Array, number]>;
 
   constructor(db: Db) {
     this.#read = db.prepare('SELECT value, checksum FROM records WHERE name = ?');
+    this.#delete = db.prepare('DELETE FROM records WHERE name = ?');
     this.#write = db.prepare(`INSERT INTO records (name, value, checksum) VALUES (?, ?, ?)
       ON CONFLICT (name) DO UPDATE SET value = excluded.value, checksum = excluded.checksum`);
   }
@@ -50,6 +56,10 @@ export class RecordTable {
     if (!row) return null;
     if (checksumOf(name, row.value) !== row.checksum) throw new DamageError(`the record "${name}"`);
     return decodeCbor(row.value, SCHEMAS[name], name) as RecordOf<N>;
+  }
+
+  drop(name: RecordName): void {
+    this.#delete.run(name);
   }
 
   write<N extends RecordName>(name: N, record: RecordOf<N>): void {

@@ -10,7 +10,7 @@ import type { Archive } from './archive.ts';
 import { CHAIN_START, KIND_NAME, sumRow } from './checksum.ts';
 import { DamageError } from './database.ts';
 import { contentOf, type EntryRow, type EventLog } from './event-log.ts';
-import type { SnapshotTable } from './snapshot-table.ts';
+import type { Snapshot, SnapshotTable } from './snapshot-table.ts';
 
 export interface Replayed {
   readonly row: EntryRow;
@@ -28,14 +28,14 @@ export interface Replay {
 }
 
 /**
- * From the first entry, or, where the history does not reach back that far, from the newest snapshot.
+ * From the first entry, or, where the history does not reach back that far, from the oldest snapshot that it follows.
  * @throws DamageError @throws UnknownCommandError
  */
 export function replay(archive: Archive, sha256: Sha256): Replay {
-  const fromStart = !archive.log.rows(1, 2).next().done || archive.snapshots.newest().meta.index === 0;
-  const state = fromStart ? emptyState() : restoreSnapshot(archive.snapshots, sha256);
+  const start = archive.history.anchor();
+  const state = start ? restoreSnapshot(archive.snapshots, start, sha256) : emptyState();
   const anchor = state.index;
-  let chain: Uint8Array = fromStart ? CHAIN_START : archive.snapshots.newest().chain;
+  let chain: Uint8Array = start?.chain ?? CHAIN_START;
   return {
     anchor,
     state,
@@ -64,12 +64,12 @@ export function* applyRows(log: EventLog, state: State, chain: Uint8Array, upTo:
   }
 }
 
-/** The state of the newest snapshot; the empty one when there is none. @throws DamageError */
-export function restoreSnapshot(snapshots: SnapshotTable, sha256: Sha256): State {
-  if (snapshots.newest().chunkCount === 0) return emptyState();
+/** The state of a snapshot; the empty one for the founding one. @throws DamageError */
+export function restoreSnapshot(snapshots: SnapshotTable, snapshot: Snapshot, sha256: Sha256): State {
+  if (snapshot.chunkCount === 0) return emptyState();
   try {
     const reader = new SnapshotReader(sha256);
-    for (const chunk of snapshots.chunks()) reader.push(chunk);
+    for (const chunk of snapshots.chunks(snapshot)) reader.push(chunk);
     return reader.finish();
   } catch (cause) {
     if (cause instanceof MtError) throw new DamageError(`the snapshot (${cause.message})`, { cause });

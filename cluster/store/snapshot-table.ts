@@ -10,7 +10,9 @@ import { CHAIN_START } from './checksum.ts';
 import { DamageError, type Db } from './database.ts';
 
 /** The newest is served; the one before it is kept until the next, for whoever is in the middle of reading it. */
-const SNAPSHOTS_KEPT = 2;
+const NEWEST_KEPT = 2;
+/** The oldest is where replaying starts once history has no beginning; the one after it is its successor when that grows too long. */
+const OLDEST_KEPT = 2;
 
 export interface Snapshot {
   readonly meta: SnapshotMeta;
@@ -38,10 +40,13 @@ export class SnapshotTable {
   readonly #insertChunk: Statement<[number, number, Uint8Array]>;
   readonly #dropChunks: Statement<[number]>;
   readonly #chunk: Statement<[number, number], { data: Buffer }>;
-  readonly #deleteRows: Statement<[number, number]>;
+  readonly #delete: Statement<[number]>;
   readonly #deleteOrphans: Statement<[number]>;
   readonly #last: Statement<[], SnapshotRow>;
+  readonly #firstRow: Statement<[], { first: number | null }>;
+  readonly #every: Statement<[], SnapshotRow>;
   #newest: Snapshot;
+  #keepOldest = false;
 
   constructor(db: Db, founding: Membership) {
     this.#insert = db.prepare(`INSERT OR REPLACE INTO snapshots
@@ -51,8 +56,9 @@ export class SnapshotTable {
     );
     this.#dropChunks = db.prepare('DELETE FROM snapshot_chunks WHERE log_index = ?');
     this.#chunk = db.prepare('SELECT data FROM snapshot_chunks WHERE log_index = ? AND position = ?');
-    this.#deleteRows = db.prepare(`DELETE FROM snapshots WHERE log_index < ? AND log_index NOT IN
-      (SELECT log_index FROM snapshots ORDER BY log_index DESC LIMIT ?)`);
+    this.#delete = db.prepare('DELETE FROM snapshots WHERE log_index = ?');
+    this.#firstRow = db.prepare('SELECT min(log_index) AS first FROM entries');
+    this.#every = db.prepare('SELECT * FROM snapshots ORDER BY log_index');
     this.#deleteOrphans = db.prepare(`DELETE FROM snapshot_chunks WHERE log_index < ? AND log_index NOT IN
       (SELECT log_index FROM snapshots)`);
     this.#last = db.prepare('SELECT * FROM snapshots ORDER BY log_index DESC LIMIT 1');
@@ -88,9 +94,32 @@ export class SnapshotTable {
     const membership = encodeCbor(meta.membership);
     const row = { log_index: meta.index, term: meta.term, membership, chain, chunk_count: chunkCount, size, hash };
     this.#insert.run(meta.index, meta.term, membership, chain, chunkCount, size, hash, checksumOf(row));
-    this.#deleteRows.run(meta.index, SNAPSHOTS_KEPT);
-    this.#deleteOrphans.run(meta.index);
     this.#newest = snapshot;
+    const indexes = this.all().map((other) => other.meta.index);
+    const oldest = this.#keepOldest || this.#firstRow.get()?.first !== 1 ? OLDEST_KEPT : 0;
+    for (const index of indexes.slice(oldest, -NEWEST_KEPT)) this.#delete.run(index);
+    this.#deleteOrphans.run(meta.index);
+  }
+
+  /** History is going to begin at a snapshot: the oldest ones are kept, as they are where it begins at one already. */
+  set keepOldest(keepOldest: boolean) {
+    this.#keepOldest = keepOldest;
+  }
+
+  /** Oldest first. @throws DamageError */
+  all(): Snapshot[] {
+    return this.#every.all().map(readRow);
+  }
+
+  /** In a transaction of its own: makes the newest snapshot at or before `index` the oldest. @returns its index; 0 without one. */
+  anchorFor(index: number): number {
+    const indexes = this.all().map(({ meta }) => meta.index);
+    const anchor = indexes.findLast((other) => other <= index) ?? 0;
+    for (const older of indexes.filter((other) => other < anchor)) {
+      this.#delete.run(older);
+      this.#dropChunks.run(older);
+    }
+    return anchor;
   }
 
   /** @throws DamageError when the chunk is not there. Its bytes are covered by the hash of all of them. */
@@ -100,9 +129,8 @@ export class SnapshotTable {
     return row.data;
   }
 
-  /** The chunks of the newest snapshot, verified as a whole: whoever takes them all knows at the end. None for the founding one. */
-  *chunks(): Generator<Buffer> {
-    const { meta, chunkCount, hash } = this.#newest;
+  /** The chunks of a snapshot, verified as a whole: whoever takes them all knows at the end. None for the founding one. */
+  *chunks({ meta, chunkCount, hash }: Snapshot): Generator<Buffer> {
     const sum = createHash('sha256');
     for (let position = 0; position < chunkCount; position++) {
       const chunk = this.chunk(meta.index, position);

@@ -1,5 +1,6 @@
 // All that one tracker keeps, in one SQLite file: identity, hard state, log, snapshots, manifests. One durable transaction a batch.
 // Any write error but a full disk ends the process: after a failed fsync nobody knows what the disk holds (RAFT.md 37).
+import assert from 'node:assert';
 import { join } from 'node:path';
 import { MtError } from '../../codec/errors.ts';
 import type { Entry, HardState, Index, Membership, NodeInfo, Write } from '../raft/types.ts';
@@ -7,8 +8,9 @@ import { detach } from './attachments.ts';
 import { DamageError, type Db, isDiskFull, openDatabase } from './database.ts';
 import { DurableMark } from './durable-mark.ts';
 import { EventLog } from './event-log.ts';
+import { History } from './history.ts';
 import { ManifestTable } from './manifest-table.ts';
-import { type Identity, type Member, RecordTable } from './record-table.ts';
+import { type Identity, type Member, type RecordOf, RecordTable } from './record-table.ts';
 import { type Snapshot, SnapshotTable } from './snapshot-table.ts';
 import { WalSync } from './wal-sync.ts';
 
@@ -36,6 +38,7 @@ export class Store {
   #mayVote: boolean;
   readonly snapshots: SnapshotTable;
   readonly log: EventLog;
+  readonly history: History;
   /** Told how long each commit took to be durable, in ms: the disk's fsync. */
   onCommit: ((elapsedMs: number) => void) | null = null;
 
@@ -57,6 +60,7 @@ export class Store {
         'Give each tracker its own --data-dir.',
       );
     }
+    if (this.#records.read('removed')) throw wasRemoved(number);
     this.#identity = known
       ? { ...known, boot: known.boot + 1 }
       : { number, incarnation: newIncarnation, cluster_id: null, founding: null, boot: 1 };
@@ -65,12 +69,18 @@ export class Store {
     this.#mayVote = this.#records.read('fitness')?.may_vote ?? true;
     this.snapshots = new SnapshotTable(this.#db, this.#foundingMembership());
     this.log = new EventLog(this.#db, this.#records, this.manifests, this.snapshots);
+    this.history = new History(this.#db, this.log, this.snapshots);
     this.#mark = new DurableMark(join(dataDir, MARK_FILE));
     this.#checkMark();
   }
 
   get identity(): Identity {
     return this.#identity;
+  }
+
+  /** What this directory is a copy of, until it belongs to a cluster; null when it is none. */
+  get origin(): RecordOf<'origin'> | null {
+    return this.#records.read('origin');
   }
 
   get hardState(): HardState & { commit: Index } {
@@ -83,8 +93,13 @@ export class Store {
 
   /** This tracker belongs to a cluster from now on: a founder (with the first configuration), or taken in later (null). */
   joinCluster(clusterId: string, founding: readonly Member[] | null): void {
+    const origin = this.origin;
+    if (origin && origin.cluster_id !== clusterId) throw otherOrigin();
     this.#identity = { ...this.#identity, cluster_id: clusterId, founding: founding ? [...founding] : null };
-    this.#records.write('identity', this.#identity);
+    this.transaction(() => {
+      this.#records.write('identity', this.#identity);
+      this.#records.drop('origin');
+    });
     this.#reload();
   }
 
@@ -142,6 +157,13 @@ export class Store {
   /** A durable transaction of the caller's own, such as chunks of a snapshot. */
   transaction(work: () => void): void {
     this.#db.transaction(work)();
+  }
+
+  /** For good: a later start is refused. */
+  noteRemoved(): void {
+    const { cluster_id } = this.#identity;
+    assert(cluster_id !== null);
+    this.#records.write('removed', { cluster_id });
   }
 
   setMayVote(mayVote: boolean): void {
@@ -212,6 +234,22 @@ export class Store {
   #foundingMembership(): Membership {
     return membershipOf(this.#identity.founding ?? []);
   }
+}
+
+function wasRemoved(number: number): MtError {
+  return new MtError(
+    'FORBIDDEN',
+    `Tracker ${number} was removed from its cluster`,
+    'To have this machine back: mt-trackerd members add IP:PORT, then start it under the new number with an empty data directory.',
+  );
+}
+
+function otherOrigin(): MtError {
+  return new MtError(
+    'UNTRUSTED_CLUSTER',
+    'This data directory holds a backup of another cluster',
+    'Start with an empty data directory to join this one.',
+  );
 }
 
 /** The first configuration: all founders vote. */

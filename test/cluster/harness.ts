@@ -165,6 +165,28 @@ export class TestCluster {
   }
 }
 
+export interface Ended {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs mt-trackerd to its end; a program that stays is killed after a while. */
+export async function run(cluster: TestCluster, ...args: string[]): Promise<Ended> {
+  const child = cluster.run(...args);
+  const ended: Ended = { code: null, stdout: '', stderr: '' };
+  child.stdout!.on('data', (chunk) => {
+    ended.stdout += chunk;
+  });
+  child.stderr!.on('data', (chunk) => {
+    ended.stderr += chunk;
+  });
+  const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
+  ended.code = await new Promise((resolve) => child.once('close', (code) => resolve(code)));
+  clearTimeout(timer);
+  return ended;
+}
+
 type Bare<M extends keyof TrackerApi> = {
   [K in Exclude<keyof Params<TrackerApi, M>, 'request' | 'session'>]: Params<TrackerApi, M>[K] extends Uint8Array
     ? Uint8Array

@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { TestCluster, type TestTracker, until } from './harness.ts';
+import { type Ended, run, TestCluster, type TestTracker, until } from './harness.ts';
 
 const test = suite<{ cluster: TestCluster }>('mt-trackerd as a program');
 test.before.each(async (context) => {
@@ -11,27 +11,6 @@ test.before.each(async (context) => {
 });
 test.after.each(({ cluster }) => cluster.stop());
 
-interface Ended {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-/** Runs to its end; a program that stays is killed after a while. */
-async function run(cluster: TestCluster, ...args: string[]): Promise<Ended> {
-  const child = cluster.run(...args);
-  const ended = { code: null, stdout: '', stderr: '' } as Ended;
-  child.stdout!.on('data', (chunk) => {
-    ended.stdout += chunk;
-  });
-  child.stderr!.on('data', (chunk) => {
-    ended.stderr += chunk;
-  });
-  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
-  ended.code = await new Promise((resolve) => child.once('close', (code) => resolve(code)));
-  clearTimeout(timer);
-  return ended;
-}
 /** One sentence for a person: no stack, no JSON. */
 function isSentence({ stderr, stdout }: Ended): void {
   assert.match(stderr, /^mt-trackerd: [^{]+\n/);
