@@ -46,8 +46,3 @@ export function nextNumber(membership: Membership): number {
 export function removedNote(info: NodeInfo): NodeInfo {
   return { ...info, removed: 1 };
 }
-
-/** Whether that very incarnation was removed. */
-export function wasRemoved({ voters, learners, info }: Membership, node: NodeId): boolean {
-  return !voters.includes(node) && !learners.includes(node) && info[node]?.removed === 1;
-}

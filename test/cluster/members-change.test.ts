@@ -235,7 +235,7 @@ test('a tracker that nobody added waits, and says how it is let in', async ({ cl
   await ok(cluster, 'members', 'add', `127.0.0.1:${port}`);
   await untilVoters(cluster, [1, 2, 3, 4]);
   assert.ok(fourth.isReady);
-  // Its disk is lost: it comes back as any other does.
+  // Its disk is lost: it comes back like the others.
   await fourth.kill();
   rmSync(fourth.dataDir, { recursive: true });
   cluster.spawn(4, '--listen', `127.0.0.1:${port}`);
