@@ -8,6 +8,8 @@ import type { TrackerArguments } from './arguments.ts';
 import { fileError } from './cluster-key.ts';
 import { DATABASE_FILE } from './store/store.ts';
 
+type Place = Pick<TrackerArguments, 'dataDir' | 'number' | 'trackerInfoShown'>;
+
 const LOCK_FILE = 'lock.sqlite';
 
 /**
@@ -16,7 +18,7 @@ const LOCK_FILE = 'lock.sqlite';
  * @returns gives the lock back.
  * @throws MtError DATA_DIR_LOCKED with the command that starts another tracker, PERMISSION, DISK_FULL.
  */
-export function lockDataDir(args: TrackerArguments, trackerCount: number): () => void {
+export function lockDataDir(args: Place, trackerCount: number): () => void {
   const { dataDir } = args;
   let lock: Database.Database;
   try {
@@ -44,7 +46,7 @@ function touchPrivate(path: string): void {
   if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
 }
 
-function locked({ dataDir, number, trackerInfoShown }: TrackerArguments, trackerCount: number): MtError {
+function locked({ dataDir, number, trackerInfoShown }: Place, trackerCount: number): MtError {
   const other = trackerCount > 1 ? (number % trackerCount) + 1 : number;
   const otherDir = join(dirname(dataDir), other === number ? `tracker-${number}-2` : `tracker-${other}`);
   const command = ['mt-trackerd', trackerInfoShown, String(other), '--data-dir', otherDir].map(shellWord).join(' ');

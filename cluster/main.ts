@@ -10,6 +10,7 @@ import { parseTrackerArguments, type TrackerArguments } from './arguments.ts';
 import { loadClusterKey } from './cluster-key.ts';
 import { lockDataDir } from './data-dir.ts';
 import { monitorTracker } from './metrics.ts';
+import { UnknownCommandError } from './state/commands.ts';
 import { Supervisor } from './supervisor.ts';
 import { isForeground } from './terminal.ts';
 import { readTrackerInfo } from './tracker-info-file.ts';
@@ -112,7 +113,9 @@ function stopWhenAsked(stop: () => Promise<void>): () => void {
   return onStop;
 }
 
-main(process.argv.slice(2), process.env).catch((error: unknown) => {
+main(process.argv.slice(2), process.env).catch((problem: unknown) => {
+  const error =
+    problem instanceof UnknownCommandError ? new MtError('PROTOCOL_VERSION', `The log: ${problem.message}`) : problem;
   const { message, suggestion, exit, code, cause } = toMtError(error);
   process.stderr.write(`mt-trackerd: ${message}\n${suggestion ? `${suggestion}\n` : ''}`);
   if (code === 'INTERNAL') console.error(cause);

@@ -1,11 +1,15 @@
 // mt-trackerd events: who did what and when, from the log of a data directory, also while its tracker runs. No secret is in it:
 // events carry none.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MtError } from '../../codec/errors.ts';
-import { parseOptions, usage } from '../arguments.ts';
+import { parseIndex, parseOptions, usage } from '../arguments.ts';
 import { sha256 } from '../node/digest.ts';
+import { rosterOf, type Standing } from '../node/roster.ts';
+import { decodeMembership } from '../raft/membership.ts';
 import type { StateEvent } from '../state/types.ts';
 import { openArchive } from '../store/archive.ts';
+import { KIND_NAME } from '../store/checksum.ts';
+import { DamageError } from '../store/database.ts';
+import type { EntryRow } from '../store/event-log.ts';
 import { type Replayed, replay } from '../store/replay.ts';
 import { chooseDataDir } from './data-dir-option.ts';
 import type { Subcommand } from './table.ts';
@@ -33,16 +37,17 @@ export const events: Subcommand = {
     });
     if (positionals.length > 1) throw usage('Too many arguments');
     const filter = {
-      since: parseSince(values.since ?? '0'),
+      since: parseIndex('--since', values.since ?? '0'),
       user: values.user,
       group: values.group,
       json: values.json === true,
     };
     const archive = openArchive(chooseDataDir(values['data-dir'], positionals[0], env));
     try {
-      const { more } = replay(archive, sha256);
+      const { anchor, state, more } = replay(archive, sha256);
+      if (anchor > filter.since) process.stderr.write(`mt-trackerd: the history begins after entry ${anchor}\n`);
       do {
-        for (const replayed of more()) print(replayed, filter);
+        for (const replayed of more()) print(replayed, state.now, filter);
         if (values.follow) await sleep(FOLLOW_MS);
       } while (values.follow);
     } finally {
@@ -51,19 +56,40 @@ export const events: Subcommand = {
   },
 };
 
-function print({ row, applied }: Replayed, { since, user, group, json }: Filter): void {
-  if (!applied || row.log_index <= since) return;
-  for (const [n, event] of applied.events.entries()) {
-    const fields = shown(event);
-    if (user !== undefined && applied.by !== user && fields.user_id !== user) continue;
+function print({ row, applied }: Replayed, nowMs: number, { since, user, group, json }: Filter): void {
+  if (row.log_index <= since) return;
+  const events = applied ? applied.events.map(shown) : membersIn(row);
+  const by = applied?.by ?? null;
+  const at = applied?.at ?? nowMs; // a change of members carries no time: that of the command before it
+  for (const [n, fields] of events.entries()) {
+    if (user !== undefined && by !== user && fields.user_id !== user) continue;
     if (group !== undefined && fields.group_id !== group) continue;
     const { type, ...rest } = fields;
-    const at = applied.at;
     const line = json
-      ? JSON.stringify({ index: row.log_index, n, at, by: applied.by, type, ...rest })
-      : `${row.log_index}.${n}  ${new Date(at).toISOString()}  ${applied.by ?? '-'}  ${type}  ${inWords(rest)}`;
+      ? JSON.stringify({ index: row.log_index, n, at, by, type, ...rest })
+      : `${row.log_index}.${n}  ${new Date(at).toISOString()}  ${by ?? '-'}  ${type}  ${inWords(rest)}`;
     process.stdout.write(`${line}\n`);
   }
+}
+
+/** A change of the cluster's members, as an event; nothing for the entry that a new leader begins with. */
+function membersIn(row: EntryRow): Record<string, unknown>[] {
+  if (KIND_NAME[row.kind] !== 'config') return [];
+  const membership = decodeMembership(row.data);
+  if (!membership) throw new DamageError(`log row ${row.log_index} names no members`);
+  const numbers = (wanted: Standing) =>
+    rosterOf(membership)
+      .filter(({ standing }) => standing === wanted)
+      .map(({ number }) => number);
+  return [
+    {
+      type: 'trackers_changed',
+      voters: numbers('voter'),
+      learners: numbers('learner'),
+      awaited: numbers('awaited'),
+      removed: numbers('removed'),
+    },
+  ];
 }
 
 /** An event as plain JSON values: hashes in hex. */
@@ -80,9 +106,4 @@ function inWords(fields: Record<string, unknown>): string {
   return Object.entries(fields)
     .map(([key, value]) => `${key}=${typeof value === 'string' ? JSON.stringify(value) : JSON.stringify(value)}`)
     .join(' ');
-}
-
-function parseSince(text: string): number {
-  if (/^\d{1,15}$/.test(text)) return Number(text);
-  throw new MtError('INVALID_ARGUMENT', '--since takes a log index');
 }

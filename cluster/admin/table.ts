@@ -1,7 +1,10 @@
 // The subcommands of mt-trackerd: one file each, listed here.
+import { backup } from './backup.ts';
 import { events } from './events.ts';
 import { init } from './init.ts';
 import { members } from './members.ts';
+import { recover } from './recover.ts';
+import { replayCommand } from './replay.ts';
 import { transferLeader } from './transfer-leader.ts';
 import { verify } from './verify.ts';
 
@@ -18,5 +21,8 @@ export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
   members,
   'transfer-leader': transferLeader,
   events,
+  replay: replayCommand,
   verify,
+  backup,
+  recover,
 };

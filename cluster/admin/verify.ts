@@ -30,7 +30,7 @@ export const verify: Subcommand = {
 };
 
 /** @returns a report. @throws DamageError */
-function verifyArchive(archive: Archive): string {
+export function verifyArchive(archive: Archive): string {
   const snapshot = restoredSnapshot(archive);
   const { anchor, state, more } = replay(archive, sha256);
   let entryCount = 0;

@@ -86,7 +86,7 @@ export class Member {
     this.administrator = new Administrator(this.engine, links);
     this.receiver = new SnapshotReceiver(store, links);
     this.#sender = new SnapshotSender(store, links, log);
-    this.#maker = new SnapshotMaker(store, this.engine.driver, log, options.snapshots);
+    this.#maker = new SnapshotMaker(store, this.engine.driver, log, options.snapshots, () => this.receiver.isBusy);
     const { cluster_id, founding } = store.identity;
     this.#reconciler = new Reconciler({ engine: this.engine, links, log, clusterId: cluster_id!, founders: founding });
     this.context = {

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Membership } from '../raft/types.ts';
+import { manifestInUse } from '../state/lookups.ts';
 import { takeSnapshot } from '../state/snapshot.ts';
 import type { Snapshot } from '../state/types.ts';
 import { isDiskFull } from '../store/database.ts';
@@ -19,6 +20,8 @@ interface Making {
   readonly term: number;
   readonly membership: Membership;
   readonly hash: ReturnType<typeof createHash>;
+  /** Manifests that no file has at that index. */
+  readonly unused: readonly Uint8Array[];
   readonly startedMs: number;
   chunkCount: number;
   size: number;
@@ -29,11 +32,14 @@ export class SnapshotMaker {
   readonly #driver: Driver;
   readonly #log: Logger;
   readonly #settings: SnapshotSettings;
+  readonly #isReceiving: () => boolean;
   #making: Making | null = null;
   #timer: NodeJS.Timeout | undefined;
   #retryAtMs = 0;
 
-  constructor(store: Store, driver: Driver, log: Logger, settings: SnapshotSettings) {
+  /** @param isReceiving whether a snapshot from the leader is on its way: its manifests come before its state. */
+  constructor(store: Store, driver: Driver, log: Logger, settings: SnapshotSettings, isReceiving: () => boolean) {
+    this.#isReceiving = isReceiving;
     this.#store = store;
     this.#driver = driver;
     this.#log = log;
@@ -50,6 +56,7 @@ export class SnapshotMaker {
       term: this.#store.log.term(state.index)!,
       membership: this.#driver.appliedMembership,
       hash: createHash('sha256'),
+      unused: this.#isReceiving() ? [] : this.#store.manifests.unused((hash) => manifestInUse(state, hash)),
       startedMs: performance.now(),
       chunkCount: 0,
       size: 0,
@@ -93,16 +100,21 @@ export class SnapshotMaker {
     this.#log.warn('no room for a snapshot');
   }
 
-  #complete({ snapshot, term, membership, hash, chunkCount, size, startedMs }: Making): void {
+  #complete({ snapshot, term, membership, hash, chunkCount, size, startedMs, unused }: Making): void {
     const { index } = snapshot;
     const meta = { index, term, membership };
     const chain = this.#store.log.chainAt(index);
+    let dropped = 0;
     try {
-      this.#store.completeSnapshot({ meta, chain, chunkCount, size, hash: hash.digest() }, this.#settings.entriesKept);
+      const made = { meta, chain, chunkCount, size, hash: hash.digest() };
+      // What is in use again, or was fetched for a snapshot on its way to us, stays.
+      const { state } = this.#driver;
+      const gone = this.#isReceiving() ? [] : unused.filter((manifest) => !manifestInUse(state, manifest));
+      dropped = this.#store.completeSnapshot(made, this.#settings.entriesKept, gone);
     } catch (error) {
       this.#giveUp(error);
       return;
     }
-    this.#log.info({ index, size, tookMs: Math.round(performance.now() - startedMs) }, 'snapshot taken');
+    this.#log.info({ index, size, tookMs: Math.round(performance.now() - startedMs), dropped }, 'snapshot taken');
   }
 }

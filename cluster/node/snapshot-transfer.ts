@@ -20,6 +20,8 @@ import type { Links } from './links.ts';
 const CALL_MS = 30_000;
 /** Manifests are fetched this many at a time and written in one transaction. */
 const MANIFESTS_AT_ONCE = 32;
+/** After the last sign of a stream: the end fetches manifests, and installing takes a moment. */
+const BUSY_MS = 2 * CALL_MS;
 
 /** The leader's side. One stream a receiver; a new one replaces the old. */
 export class SnapshotSender {
@@ -90,13 +92,20 @@ export class SnapshotReceiver {
   readonly #store: Store;
   readonly #links: Links;
   #receiving: Receiving | null = null;
+  #busyUntilMs = 0;
 
   constructor(store: Store, links: Links) {
     this.#store = store;
     this.#links = links;
   }
 
+  /** A snapshot is on its way, or has come and may not be installed yet. */
+  get isBusy(): boolean {
+    return performance.now() < this.#busyUntilMs;
+  }
+
   begin(header: SnapshotHeader): void {
+    this.#busyUntilMs = performance.now() + BUSY_MS;
     if (this.#receiving) this.#store.snapshots.dropChunks(this.#receiving.header.meta.index);
     const hash = createHash('sha256');
     this.#receiving = { header, reader: new SnapshotReader(sha256), hash, position: 0, size: 0 };
@@ -104,6 +113,7 @@ export class SnapshotReceiver {
 
   chunk(index: number, position: number, data: Uint8Array): void {
     const receiving = this.#require(index);
+    this.#busyUntilMs = performance.now() + BUSY_MS;
     if (position !== receiving.position) {
       throw new MtError('PROTOCOL', `snapshot chunk: expected ${receiving.position}, got ${position}`);
     }
@@ -119,6 +129,7 @@ export class SnapshotReceiver {
   /** @throws MtError INTEGRITY when it is not what the header says, or a manifest cannot be had. */
   async end(index: number, from: NodeId): Promise<ReceivedSnapshot> {
     const { header, reader, hash, position, size } = this.#require(index);
+    this.#busyUntilMs = performance.now() + BUSY_MS;
     this.#receiving = null;
     const state = reader.finish();
     const { meta, chain, chunk_count: chunkCount } = header;

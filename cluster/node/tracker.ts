@@ -10,8 +10,8 @@ import type { Founder, LinkApi } from '../../codec/tracker-link.ts';
 import type { TrackerHello } from '../../codec/tracker-rpc.ts';
 import type { Membership } from '../raft/types.ts';
 import type { State } from '../state/state.ts';
-import { isBrokenDisk, isDamage } from '../store/database.ts';
-import { applyRows, restoreSnapshot } from '../store/replay.ts';
+import { DamageError, isBrokenDisk, isDamage } from '../store/database.ts';
+import { applyRows, restoreSnapshot, verifyRows } from '../store/replay.ts';
 import { Store } from '../store/store.ts';
 import { AdminServer } from './admin-server.ts';
 import { sha256 } from './digest.ts';
@@ -275,10 +275,18 @@ function peersOf(addresses: readonly Address[], number: number): Map<number, Add
   );
 }
 
-/** The state as far as it is known to be committed: the newest snapshot and the entries behind it. @throws DamageError */
-function loadState(store: Store): State {
-  const state = restoreSnapshot(store.snapshots, store.snapshots.newest(), sha256);
-  const upTo = Math.min(store.hardState.commit, store.log.lastIndex());
-  for (const _ of applyRows(store.log, state, store.log.chainAt(state.index), upTo));
+/**
+ * The state as far as it is known to be committed: the newest snapshot and the entries behind it. Every row that the consensus core
+ * can see is verified before anybody votes by it. @throws DamageError
+ */
+function loadState({ snapshots, log, hardState }: Store): State {
+  const snapshot = snapshots.newest();
+  const first = log.firstIndex();
+  const chain = verifyRows(log, log.chainAt(first - 1), first, snapshot.meta.index);
+  if (Buffer.compare(chain, snapshot.chain) !== 0) throw new DamageError('the log does not lead to the snapshot');
+  const state = restoreSnapshot(snapshots, snapshot, sha256);
+  const upTo = Math.min(hardState.commit, log.lastIndex());
+  for (const _ of applyRows(log, state, chain, upTo));
+  verifyRows(log, log.chainAt(state.index), state.index + 1, log.lastIndex());
   return state;
 }

@@ -117,7 +117,9 @@ export class EventLog implements LogReader {
     if (inMemory) return inMemory.bytes;
     const { manifest_hash: hash } = this.#checkedRow(entry.index);
     assert(hash, `entry ${entry.index} has a size of an attachment, but no attachment`);
-    return this.#manifests.require(hash);
+    const manifest = this.#manifests.require(hash);
+    if (manifest.length === entry.sizeBytes - entry.data.length) return manifest;
+    throw new DamageError(`log row ${entry.index} has another size than its manifest`);
   }
 
   /** Chain hash of the entry at `index`, which must be in the log or at its start. */
@@ -214,7 +216,9 @@ export class EventLog implements LogReader {
   }
 
   #check(row: EntryRow): void {
-    if (checksumRow(contentOf(row)) !== row.checksum) throw new DamageError(`log row ${row.log_index} is damaged`);
+    const isRight =
+      checksumRow(contentOf(row)) === row.checksum && row.attachment_size > 0 === (row.manifest_hash !== null);
+    if (!isRight) throw new DamageError(`log row ${row.log_index} is damaged`);
   }
 
   #toEntry(row: EntryRow, expectedIndex: number): Entry {

@@ -103,9 +103,9 @@ export class History {
     })();
   }
 
-  /** Deletes up to so many of the oldest rows at and before `upTo`. @returns how many. */
+  /** Deletes up to so many of the oldest rows at and before `upTo`, but none that the log begins after. @returns how many. */
   shorten(upTo: number, rowsMax: number): number {
-    return this.#deleteSome.run(Math.min(upTo, this.#log.firstIndex() - 1), rowsMax).changes;
+    return this.#deleteSome.run(Math.min(upTo, this.#log.firstIndex() - 2), rowsMax).changes;
   }
 
   #isEnd(index: number, chain: Uint8Array): boolean {

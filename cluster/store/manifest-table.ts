@@ -8,10 +8,18 @@ export class ManifestTable {
   readonly #insert: Statement<[Uint8Array, Uint8Array]>;
   readonly #select: Statement<[Uint8Array], { data: Buffer }>;
   readonly #exists: Statement<[Uint8Array]>;
+  readonly #delete: Statement<[Uint8Array]>;
+  readonly #hashes: Statement<[], { hash: Buffer }>;
+  readonly #named: Statement<[number], { hash: Buffer }>;
 
   constructor(db: Db) {
     this.#insert = db.prepare('INSERT INTO manifests (hash, data) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING');
     this.#select = db.prepare('SELECT data FROM manifests WHERE hash = ?');
+    this.#delete = db.prepare('DELETE FROM manifests WHERE hash = ?');
+    this.#hashes = db.prepare('SELECT hash FROM manifests');
+    this.#named = db.prepare(
+      'SELECT manifest_hash AS hash FROM entries WHERE log_index > ? AND manifest_hash IS NOT NULL',
+    );
     this.#exists = db.prepare('SELECT 1 FROM manifests WHERE hash = ?');
   }
 
@@ -22,6 +30,23 @@ export class ManifestTable {
 
   has(hash: Uint8Array): boolean {
     return this.#exists.get(hash) !== undefined;
+  }
+
+  /** In the caller's transaction. */
+  delete(hashes: readonly Uint8Array[]): void {
+    for (const hash of hashes) this.#delete.run(hash);
+  }
+
+  /** Every hash that `isUsed` says no to. */
+  unused(isUsed: (hash: Uint8Array) => boolean): Uint8Array[] {
+    const unused: Uint8Array[] = [];
+    for (const { hash } of this.#hashes.iterate()) if (!isUsed(hash)) unused.push(hash);
+    return unused;
+  }
+
+  /** Of log rows after `index`. */
+  namedAfter(index: number): Set<string> {
+    return new Set(this.#named.all(index).map(({ hash }) => hash.toString('hex')));
   }
 
   /**

@@ -40,6 +40,8 @@ export function replay(archive: Archive, sha256: Sha256): Replay {
     anchor,
     state,
     *more() {
+      // Another process writes: a snapshot may have come in place of the next rows, which are fetched again soon.
+      if (archive.isBehindGap(state.index)) return;
       for (const replayed of applyRows(archive.log, state, chain, archive.commit())) {
         chain = replayed.row.chain;
         yield replayed;
@@ -55,13 +57,28 @@ export function replay(archive: Archive, sha256: Sha256): Replay {
 export function* applyRows(log: EventLog, state: State, chain: Uint8Array, upTo: number): Generator<Replayed> {
   let previous = chain;
   for (const row of log.rows(state.index + 1, upTo + 1)) {
-    const next = state.index + 1;
-    if (row.log_index !== next) throw new DamageError(`log row ${next} is missing`);
-    const sums = sumRow(contentOf(row), previous);
-    if (!row.chain.equals(sums.chain)) throw new DamageError(`the chain is broken at log row ${next}`);
-    previous = row.chain;
+    previous = verifyNext(row, state.index + 1, previous);
     yield applyRow(state, row);
   }
+}
+
+/** Checksums and chain of rows that are not applied: `from` … `to`. @returns the chain at `to`. @throws DamageError */
+export function verifyRows(log: EventLog, chain: Uint8Array, from: number, to: number): Uint8Array {
+  let next = from;
+  let previous = chain;
+  for (const row of log.rows(from, to + 1)) {
+    previous = verifyNext(row, next, previous);
+    next++;
+  }
+  if (next !== to + 1) throw new DamageError(`log row ${next} is missing`);
+  return previous;
+}
+
+function verifyNext(row: EntryRow, index: number, previous: Uint8Array): Uint8Array {
+  if (row.log_index !== index) throw new DamageError(`log row ${index} is missing`);
+  if (!row.chain.equals(sumRow(contentOf(row), previous).chain))
+    throw new DamageError(`the chain is broken at log row ${index}`);
+  return row.chain;
 }
 
 /** The state of a snapshot; the empty one for the founding one. @throws DamageError */

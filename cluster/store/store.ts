@@ -140,13 +140,22 @@ export class Store {
     }
   }
 
-  /** Own snapshot taken: keep `entriesKept` entries before it for followers that are a little behind. */
-  completeSnapshot(snapshot: Snapshot, entriesKept: number): void {
+  /**
+   * Own snapshot taken: keep `entriesKept` entries before it for followers that are a little behind.
+   * @param unused manifests that no file of this state has; those that kept entries name stay as well.
+   * @returns how many manifests were deleted.
+   */
+  completeSnapshot(snapshot: Snapshot, entriesKept: number, unused: readonly Uint8Array[]): number {
     try {
-      this.transaction(() => {
+      return this.transaction(() => {
         this.snapshots.complete(snapshot);
+        // Rows a little before the log's start may still be in the core's memory, and on their way to a slow follower.
+        const named = this.manifests.namedAfter(snapshot.meta.index - 2 * entriesKept);
+        const dropped = unused.filter((hash) => !named.has(Buffer.from(hash).toString('hex')));
+        this.manifests.delete(dropped);
         const start = snapshot.meta.index - entriesKept;
         if (start >= this.log.firstIndex()) this.log.startAfter(start, this.log.term(start)!, this.log.chainAt(start));
+        return dropped.length;
       });
     } catch (error) {
       this.#reload();
@@ -155,8 +164,8 @@ export class Store {
   }
 
   /** A durable transaction of the caller's own, such as chunks of a snapshot. */
-  transaction(work: () => void): void {
-    this.#db.transaction(work)();
+  transaction<T>(work: () => T): T {
+    return this.#db.transaction(work)();
   }
 
   /** For good: a later start is refused. */

@@ -202,7 +202,7 @@ test('own snapshots move the start of the log and keep some entries', ({ dir }) 
     size: 1,
     hash: hash('sha256', Buffer.from('s'), 'buffer'),
   };
-  store.completeSnapshot(snapshot, 5);
+  store.completeSnapshot(snapshot, 5, []);
   const again = new Store(dir, 1, INCARNATION);
   assert.is(again.log.firstIndex(), 11);
   assert.is(again.log.term(10), 1);
