@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import type { SnapshotSettings } from '../../cluster/node/settings.ts';
 import { clusterKeyOf } from '../../cluster/node/tls.ts';
-import { Tracker } from '../../cluster/node/tracker.ts';
+import { Tracker, type TrackerConfig } from '../../cluster/node/tracker.ts';
 import { makeClusterKeyPem, makeDaemonIdentity, parseClusterKeyPem } from '../../codec/identity.ts';
 import { freePorts, TestClient } from './harness.ts';
 
@@ -15,15 +15,21 @@ export class LocalCluster {
   readonly #key = clusterKeyOf(parseClusterKeyPem(makeClusterKeyPem()));
   readonly #ports: number[];
   readonly #snapshots: SnapshotSettings;
+  readonly #more: Partial<TrackerConfig>;
   readonly #clients: TestClient[] = [];
 
-  private constructor(ports: number[], snapshots: SnapshotSettings) {
+  private constructor(ports: number[], snapshots: SnapshotSettings, more: Partial<TrackerConfig>) {
     this.#ports = ports;
     this.#snapshots = snapshots;
+    this.#more = more;
   }
 
-  static async start(count: number, snapshots: SnapshotSettings): Promise<LocalCluster> {
-    const cluster = new LocalCluster(await freePorts(count), snapshots);
+  static async start(
+    count: number,
+    snapshots: SnapshotSettings,
+    more: Partial<TrackerConfig> = {},
+  ): Promise<LocalCluster> {
+    const cluster = new LocalCluster(await freePorts(count), snapshots, more);
     await Promise.all(cluster.#ports.map((_, at) => cluster.startOne(at + 1)));
     await Promise.all([...cluster.trackers.values()].map((tracker) => tracker.ready));
     return cluster;
@@ -48,6 +54,7 @@ export class LocalCluster {
       onFatal: (error) => {
         throw error;
       },
+      ...this.#more,
     });
     this.trackers.set(number, tracker);
     return tracker;
