@@ -81,6 +81,8 @@ export class Member {
     this.#seq = parts.seq;
     const beat = () => this.rpc.call('heartbeat', { session, epoch, downloads: [] }).catch(() => {});
     this.#beat = setInterval(beat, HEARTBEAT_MS);
+    // Whoever forgets to close it must not keep the test's process alive once its tracker is gone.
+    this.rpc.closed.then(() => clearInterval(this.#beat));
     void beat();
   }
 
