@@ -94,6 +94,11 @@ export class RaftEngine implements Engine, DriverHost {
     return this.#commands.size;
   }
 
+  /** A full disk keeps entries from being taken, while another tracker leads on. */
+  get isStale(): boolean {
+    return this.driver.isDiskFull && this.#leader !== null && !this.isLeader;
+  }
+
   get membership(): Membership {
     return this.#membership;
   }

@@ -75,7 +75,7 @@ export class StateCheck {
   }
 
   async #compare(index: number): Promise<void> {
-    const { engine, links, log } = this.#options;
+    const { engine, log } = this.#options;
     const { voters } = engine.membership;
     const answers = await Promise.all(
       voters.map(async (node): Promise<[NodeId, string | null]> => [node, await this.#ask(node, index)]),
@@ -96,7 +96,17 @@ export class StateCheck {
       if (other === null || other === majority) continue;
       log.error({ index, tracker: engine.membership.info[node]?.number }, 'a tracker has another state than most');
       if (node === engine.id) this.onMajority(index, hash);
-      else await links.byNode(node)?.rpc?.call('majority_hash', { index, hash }, { timeoutMs: ASK_MS });
+      else void this.#tell(node, index, hash);
+    }
+  }
+
+  /** It ends its connections as soon as it hears. */
+  async #tell(node: NodeId, index: number, hash: Uint8Array): Promise<void> {
+    const { links, log } = this.#options;
+    try {
+      await links.byNode(node)?.rpc?.call('majority_hash', { index, hash }, { timeoutMs: ASK_MS });
+    } catch (error) {
+      log.debug({ error: toMtError(error).message }, 'told a tracker that its state is wrong');
     }
   }
 

@@ -9,9 +9,8 @@ import type { AdmissionLimits } from '../../codec/service/admission.ts';
 import type { Founder, LinkApi } from '../../codec/tracker-link.ts';
 import type { TrackerHello } from '../../codec/tracker-rpc.ts';
 import type { Membership } from '../raft/types.ts';
-import type { State } from '../state/state.ts';
-import { DamageError, isBrokenDisk, isDamage } from '../store/database.ts';
-import { applyRows, restoreSnapshot, verifyRows } from '../store/replay.ts';
+import { isBrokenDisk, isDamage } from '../store/database.ts';
+import { loadState } from '../store/replay.ts';
 import { Store } from '../store/store.ts';
 import { AdminServer } from './admin-server.ts';
 import { sha256 } from './digest.ts';
@@ -106,7 +105,11 @@ export class Tracker {
       onInternalError: (error: unknown) => this.#onInternalError(error),
       whyNot: () => this.#formation?.waitingFor ?? '',
     };
-    this.#daemons = new DaemonServer({ ...served, context: () => this.#member?.context ?? null });
+    this.#daemons = new DaemonServer({
+      ...served,
+      context: () => this.#member?.context ?? null,
+      isStale: () => this.#member?.engine.isStale ?? false,
+    });
     this.#admins = new AdminServer({ ...served, member: () => this.#member });
   }
 
@@ -226,7 +229,7 @@ export class Tracker {
     this.#member = new Member({
       number,
       store: this.#store,
-      state: loadState(this.#store),
+      state: loadState(this.#store, sha256),
       links: this.#links,
       key,
       log,
@@ -273,20 +276,4 @@ function peersOf(addresses: readonly Address[], number: number): Map<number, Add
   return new Map(
     [...addresses.entries()].map(([at, address]) => [at + 1, address] as const).filter(([n]) => n !== number),
   );
-}
-
-/**
- * The state as far as it is known to be committed: the newest snapshot and the entries behind it. Every row that the consensus core
- * can see is verified before anybody votes by it. @throws DamageError
- */
-function loadState({ snapshots, log, hardState }: Store): State {
-  const snapshot = snapshots.newest();
-  const first = log.firstIndex();
-  const chain = verifyRows(log, log.chainAt(first - 1), first, snapshot.meta.index);
-  if (Buffer.compare(chain, snapshot.chain) !== 0) throw new DamageError('the log does not lead to the snapshot');
-  const state = restoreSnapshot(snapshots, snapshot, sha256);
-  const upTo = Math.min(hardState.commit, log.lastIndex());
-  for (const _ of applyRows(log, state, chain, upTo));
-  verifyRows(log, log.chainAt(state.index), state.index + 1, log.lastIndex());
-  return state;
 }

@@ -59,7 +59,7 @@ import {
   replicate,
   tickLeader,
 } from './replication.ts';
-import { becomeFollower, relinquish } from './roles.ts';
+import { becomeFollower, bestHeir, relinquish } from './roles.ts';
 import { onSnapshotSent } from './snapshot.ts';
 import { RaftState } from './state.ts';
 import { statusOf } from './status.ts';
@@ -182,8 +182,14 @@ function take(s: RaftState, input: Input): void {
 function onDisk(s: RaftState, full: boolean): void {
   s.diskFull = full;
   if (!full || s.role === 'follower') return;
-  if (s.role === 'leader') relinquish(s, 'disk full');
+  if (s.role === 'leader') handOverWhenFull(s);
   else becomeFollower(s, s.term, null, 'disk full');
+}
+
+/** With nobody to take over (a lone voter, or all disks are full), a leader that cannot write goes on serving reads. */
+function handOverWhenFull(s: RaftState): void {
+  const heir = bestHeir(s);
+  if (heir !== null && heir.match >= s.commit) relinquish(s, 'disk full');
 }
 
 function tick(s: RaftState): void {
@@ -191,11 +197,12 @@ function tick(s: RaftState): void {
   if (s.role !== 'leader') {
     tickAskedReads(s);
     tickElection(s);
-  } else if (s.diskStalled) {
+  } else if (s.diskStalled && !s.diskFull) {
     relinquish(s, 'disk stalled');
   } else {
     tickTransfer(s);
     tickLeader(s);
+    if (s.role === 'leader' && s.diskFull) handOverWhenFull(s);
   }
 }
 

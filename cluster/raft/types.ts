@@ -166,7 +166,7 @@ export type Input =
   | { readonly type: 'snapshot_sent'; readonly to: NodeId; readonly index: Index; readonly ok: boolean }
   /** The link to `node` broke. A lost leader is suspected at once instead of after a whole election timeout. */
   | { readonly type: 'unreachable'; readonly node: NodeId }
-  /** full: no proposals, votes, campaigns or new entries; leadership is handed over. The driver keeps unwritten writes, in order. */
+  /** full: no proposals, votes, campaigns or new entries; leadership is handed over as soon as someone can have it. The driver keeps unwritten writes, in order. */
   | { readonly type: 'disk'; readonly state: 'ok' | 'full' }
   /** Give up leadership (a node that finds itself unfit); the best follower is asked to campaign. */
   | { readonly type: 'step_down' }

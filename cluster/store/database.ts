@@ -58,10 +58,21 @@ export class DamageError extends Error {
   }
 }
 
-/** Found by us, or by SQLite itself. */
+/** All our SQL is fixed text: when SQLite does not understand it, the schema in the file is not the one that we wrote. */
+const NOT_OUR_SCHEMA =
+  /no such|has no column|no column named|unsupported file format|malformed|syntax error|unrecognized token/;
+
+/** Found by us, or by SQLite itself: also where a flipped byte changed the name of a table, or the file's idea of its own format. */
 export function isDamage(error: unknown): error is Error {
   if (error instanceof DamageError) return true;
-  return error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
+  if (!(error instanceof Database.SqliteError)) return false;
+  if (/^SQLITE_(CORRUPT|NOTADB|FORMAT)/.test(error.code)) return true;
+  return error.code === 'SQLITE_ERROR' && NOT_OUR_SCHEMA.test(error.message);
+}
+
+/** SQLite keeps the type of a value in the row: a flipped byte there makes a blob a text, or nothing. */
+export function isBlob(value: unknown): value is Buffer {
+  return value instanceof Uint8Array;
 }
 
 /** After this nobody knows what the disk holds: the process must end (RAFT.md 37). */

@@ -4,8 +4,8 @@ import assert from 'node:assert';
 import type { Statement } from 'better-sqlite3';
 import type { Entry, LogReader, SnapshotMeta } from '../raft/types.ts';
 import { attachmentOf } from './attachments.ts';
-import { CHAIN_START, checksumRow, KIND_CODE, KIND_NAME, type RowContent, sumRow } from './checksum.ts';
-import { DamageError, type Db } from './database.ts';
+import { CHAIN_SIZE, CHAIN_START, checksumRow, KIND_CODE, KIND_NAME, type RowContent, sumRow } from './checksum.ts';
+import { DamageError, type Db, isBlob } from './database.ts';
 import type { ManifestTable } from './manifest-table.ts';
 import type { RecordTable } from './record-table.ts';
 import type { SnapshotTable } from './snapshot-table.ts';
@@ -217,7 +217,9 @@ export class EventLog implements LogReader {
 
   #check(row: EntryRow): void {
     const isRight =
-      checksumRow(contentOf(row)) === row.checksum && row.attachment_size > 0 === (row.manifest_hash !== null);
+      isWellFormed(row) &&
+      checksumRow(contentOf(row)) === row.checksum &&
+      row.attachment_size > 0 === (row.manifest_hash !== null);
     if (!isRight) throw new DamageError(`log row ${row.log_index} is damaged`);
   }
 
@@ -226,6 +228,12 @@ export class EventLog implements LogReader {
     this.#check(row);
     return entryOf(row);
   }
+}
+
+/** The values have the types of their columns. */
+function isWellFormed({ term, kind, data, manifest_hash: hash, attachment_size: size, chain }: EntryRow): boolean {
+  if (![term, kind, size].every((number) => Number.isSafeInteger(number) && number >= 0)) return false;
+  return isBlob(data) && isBlob(chain) && (hash === null || (isBlob(hash) && hash.length === CHAIN_SIZE));
 }
 
 export function contentOf(row: EntryRow): RowContent {

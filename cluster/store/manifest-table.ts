@@ -2,7 +2,7 @@
 import { hash as digest } from 'node:crypto';
 import type { Statement } from 'better-sqlite3';
 import type { Attachment } from './attachments.ts';
-import { DamageError, type Db } from './database.ts';
+import { DamageError, type Db, isBlob } from './database.ts';
 
 export class ManifestTable {
   readonly #insert: Statement<[Uint8Array, Uint8Array]>;
@@ -40,7 +40,7 @@ export class ManifestTable {
   /** Every hash that `isUsed` says no to. */
   unused(isUsed: (hash: Uint8Array) => boolean): Uint8Array[] {
     const unused: Uint8Array[] = [];
-    for (const { hash } of this.#hashes.iterate()) if (!isUsed(hash)) unused.push(hash);
+    for (const { hash } of this.#hashes.iterate()) if (isBlob(hash) && !isUsed(hash)) unused.push(hash);
     return unused;
   }
 
@@ -56,7 +56,7 @@ export class ManifestTable {
   get(hash: Uint8Array): Buffer | null {
     const row = this.#select.get(hash);
     if (!row) return null;
-    if (!digest('sha256', row.data, 'buffer').equals(hash)) throw new DamageError('a manifest');
+    if (!isBlob(row.data) || !digest('sha256', row.data, 'buffer').equals(hash)) throw new DamageError('a manifest');
     return row.data;
   }
 

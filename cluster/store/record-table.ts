@@ -4,7 +4,7 @@ import type { Statement } from 'better-sqlite3';
 import * as v from 'valibot';
 import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
 import { countSchema, tokenSchema } from '../../codec/ids.ts';
-import { DamageError, type Db } from './database.ts';
+import { DamageError, type Db, isBlob } from './database.ts';
 
 export const memberSchema = v.strictObject({
   number: countSchema,
@@ -54,7 +54,8 @@ export class RecordTable {
   read<N extends RecordName>(name: N): RecordOf<N> | null {
     const row = this.#read.get(name);
     if (!row) return null;
-    if (checksumOf(name, row.value) !== row.checksum) throw new DamageError(`the record "${name}"`);
+    if (!isBlob(row.value) || checksumOf(name, row.value) !== row.checksum)
+      throw new DamageError(`the record "${name}"`);
     return decodeCbor(row.value, SCHEMAS[name], name) as RecordOf<N>;
   }
 

@@ -11,6 +11,7 @@ import { CHAIN_START, KIND_NAME, sumRow } from './checksum.ts';
 import { DamageError } from './database.ts';
 import { contentOf, type EntryRow, type EventLog } from './event-log.ts';
 import type { Snapshot, SnapshotTable } from './snapshot-table.ts';
+import type { Store } from './store.ts';
 
 export interface Replayed {
   readonly row: EntryRow;
@@ -60,6 +61,22 @@ export function* applyRows(log: EventLog, state: State, chain: Uint8Array, upTo:
     previous = verifyNext(row, state.index + 1, previous);
     yield applyRow(state, row);
   }
+}
+
+/**
+ * The state as far as it is known to be committed: the newest snapshot and the entries behind it. Every row that the consensus core
+ * can see is verified before anybody votes by it. @throws DamageError
+ */
+export function loadState({ snapshots, log, hardState }: Store, sha256: Sha256): State {
+  const snapshot = snapshots.newest();
+  const first = log.firstIndex();
+  const chain = verifyRows(log, log.chainAt(first - 1), first, snapshot.meta.index);
+  if (Buffer.compare(chain, snapshot.chain) !== 0) throw new DamageError('the log does not lead to the snapshot');
+  const state = restoreSnapshot(snapshots, snapshot, sha256);
+  const upTo = Math.min(hardState.commit, log.lastIndex());
+  for (const _ of applyRows(log, state, chain, upTo));
+  verifyRows(log, log.chainAt(state.index), state.index + 1, log.lastIndex());
+  return state;
 }
 
 /** Checksums and chain of rows that are not applied: `from` … `to`. @returns the chain at `to`. @throws DamageError */

@@ -7,7 +7,7 @@ import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
 import { membershipSchema } from '../../codec/raft-messages.ts';
 import type { Membership, SnapshotMeta } from '../raft/types.ts';
 import { CHAIN_START } from './checksum.ts';
-import { DamageError, type Db } from './database.ts';
+import { DamageError, type Db, isBlob } from './database.ts';
 
 /** The newest is served; the one before it is kept until the next, for whoever is in the middle of reading it. */
 const NEWEST_KEPT = 2;
@@ -125,7 +125,7 @@ export class SnapshotTable {
   /** @throws DamageError when the chunk is not there. Its bytes are covered by the hash of all of them. */
   chunk(index: number, position: number): Buffer {
     const row = this.#chunk.get(index, position);
-    if (!row) throw new DamageError(`chunk ${position} of the snapshot at ${index} is missing`);
+    if (!row || !isBlob(row.data)) throw new DamageError(`chunk ${position} of the snapshot at ${index} is missing`);
     return row.data;
   }
 
@@ -158,7 +158,9 @@ function foundingSnapshot(membership: Membership): Snapshot {
 }
 
 function readRow(row: SnapshotRow): Snapshot {
-  if (checksumOf(row) !== row.checksum) throw new DamageError(`the record of the snapshot at ${row.log_index}`);
+  const isWellFormed = [row.membership, row.chain, row.hash].every(isBlob);
+  if (!isWellFormed || checksumOf(row) !== row.checksum)
+    throw new DamageError(`the record of the snapshot at ${row.log_index}`);
   const membership = decodeCbor(row.membership, membershipSchema, 'membership');
   return {
     meta: { index: row.log_index, term: row.term, membership },

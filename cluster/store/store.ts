@@ -70,6 +70,7 @@ export class Store {
     this.snapshots = new SnapshotTable(this.#db, this.#foundingMembership());
     this.log = new EventLog(this.#db, this.#records, this.manifests, this.snapshots);
     this.history = new History(this.#db, this.log, this.snapshots);
+    if (!known && !this.origin && this.log.lastIndex() > 0) throw new DamageError('the identity is gone');
     this.#mark = new DurableMark(join(dataDir, MARK_FILE));
     this.#checkMark();
   }

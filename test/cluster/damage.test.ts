@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { DATABASE_FILE } from '../../cluster/store/store.ts';
+import { DATABASE_FILE, Store } from '../../cluster/store/store.ts';
+import { encodeCbor } from '../../codec/cbor.ts';
 import { type TestClient, TestCluster, until } from './harness.ts';
 
 const test = suite<{ cluster: TestCluster; ann: TestClient }>('damaged disks of real trackers');
@@ -77,6 +78,87 @@ test('damage that shows while it runs: the process goes on, the data is set asid
   await isWholeAgain(cluster, ann);
 });
 
+test('a refilling tracker says in tracker_status what it is about', async ({ cluster, ann }) => {
+  const third = cluster.tracker(3);
+  await third.kill();
+  // Alone, nobody lets it in: what it says can be read at leisure.
+  await cluster.tracker(2).kill();
+  const db = new Database(join(third.dataDir, DATABASE_FILE));
+  db.prepare("UPDATE records SET checksum = checksum + 1 WHERE name = 'hard_state'").run();
+  db.close();
+  cluster.spawn(3);
+  const row = await until('it is seen', async () => {
+    const { trackers } = await ann.call('tracker_status', {});
+    return trackers[2]!.note ? trackers[2] : null;
+  });
+  assert.is(row.role, 'learner');
+  assert.match(row.note!, /refills after damage was found.*hard_state/);
+  cluster.spawn(2);
+  await isWholeAgain(cluster, ann);
+  assert.is((await cluster.client(1).then((c) => c.call('tracker_status', {}))).trackers[2]!.note, undefined);
+});
+
+test('an fsync that fails ends the process, and nothing was promised', async ({ cluster, ann }) => {
+  const leader = await cluster.leader();
+  await cluster.tracker(leader).kill();
+  const hook = join(cluster.dir, 'hook.mjs');
+  writeFileSync(
+    hook,
+    `import fs from 'node:fs';
+     import { syncBuiltinESMExports } from 'node:module';
+     const real = fs.fdatasyncSync;
+     let broken = false;
+     process.on('SIGUSR2', () => { broken = true; });
+     fs.fdatasyncSync = (fd) => {
+       if (broken) throw Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO', syscall: 'fdatasync' });
+       real(fd);
+     };
+     syncBuiltinESMExports();`,
+  );
+  process.env.NODE_OPTIONS = `--import ${hook}`;
+  const broken = cluster.spawn(leader);
+  delete process.env.NODE_OPTIONS;
+  await until('it is back', () => broken.isReady);
+  const other = (leader % 3) + 1;
+  const client = await cluster.client(other, ann.identity);
+  client.session = ann.session;
+  client.clientId = ann.clientId;
+  broken.process!.kill('SIGUSR2');
+  const make = (seq: number) =>
+    client.call('create_group', {
+      request: { client_id: ann.clientId, seq, acked: seq },
+      session: ann.session,
+      group_id: `later-${seq}`,
+    });
+  await make(1_000);
+  assert.is(await broken.exit, 1);
+  broken.process = null;
+  assert.match(broken.stderr, /EIO/);
+  await make(1_001);
+});
+
+test('a command that this program does not know halts the tracker, and says why', async ({ cluster }) => {
+  const third = cluster.tracker(3);
+  await third.kill();
+  const store = new Store(third.dataDir, 3, 'f'.repeat(32));
+  const term = store.hardState.term;
+  const future = encodeCbor(['share_hologram', 1, null, 0, 0, null, null, {}]);
+  const data = new Uint8Array(9 + future.length);
+  data[0] = 1;
+  data.set(future, 9);
+  const index = store.log.lastIndex() + 1;
+  const append = [{ index, term, kind: 'command' as const, data, sizeBytes: data.length }];
+  const write = { id: 1, hardState: null, snapshot: null, truncateFrom: null, append };
+  store.commit({ writes: [write], commit: index, received: () => null });
+  store.noteCommit(index);
+  store.close();
+  cluster.spawn(3);
+  assert.is(await third.exit, 3);
+  third.process = null;
+  assert.match(third.stderr, /Log command "share_hologram" is not known to this program: update it/);
+  assert.not.match(third.stderr, /\n {4}at /);
+});
+
 test('two wiped of three elect nobody', async ({ cluster, ann }) => {
   await Promise.all([2, 3].map((number) => cluster.tracker(number).kill()));
   for (const number of [2, 3]) {
@@ -88,6 +170,12 @@ test('two wiped of three elect nobody', async ({ cluster, ann }) => {
   assert.is(leader, null);
   assert.is(trackers.filter(({ role }) => role === 'leader').length, 0);
   assert.not.ok(cluster.tracker(2).isReady);
+  await until('the survivor says why', () =>
+    /Nobody can lead: of 3 voters, tracker 2 came back without its data, tracker 3 came back without its data/.test(
+      cluster.tracker(1).stderr,
+    ),
+  );
+  assert.match(cluster.tracker(1).stderr, /mt-trackerd recover/);
   assert.ok(existsSync(cluster.tracker(1).dataDir));
 });
 

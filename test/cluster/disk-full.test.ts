@@ -23,7 +23,11 @@ test('stops a lone tracker from taking commands; it goes on by itself when there
       if (code === 'OK') made++;
       else full = code;
     }
-    assert.ok(['DISK_FULL', 'OUTCOME_UNKNOWN', 'NO_QUORUM'].includes(full), `${full} after ${made}`);
+    assert.ok(['DISK_FULL', 'OUTCOME_UNKNOWN'].includes(full), `${full} after ${made}`);
+    assert.is(await codeOf(ann.command('create_group', { group_id: 'no-room' })), 'DISK_FULL');
+    assert.ok((await ann.read('list_groups', {})).groups.length >= made, 'reads are served');
+    const [row] = (await ann.call('tracker_status', {})).trackers;
+    assert.match(row!.note ?? '', /disk is full/);
     cluster.trackers.get(1)!.limitPages(MANY_PAGES);
     await until(
       'commands work again',
@@ -39,9 +43,10 @@ test('stops a lone tracker from taking commands; it goes on by itself when there
 test('of the leader: another tracker leads, and users notice a short pause only', async () => {
   const cluster = await LocalCluster.start(3, SNAPSHOTS);
   try {
-    const ann = await (await cluster.client(2)).signUp('ann');
+    const first = await until('a leader', () => [1, 2, 3].find((n) => cluster.trackers.get(n)!.engine?.isLeader));
+    const ann = await (await cluster.client((first % 3) + 1)).signUp('ann');
+    const stays = await cluster.client(first);
     const leaderOf = async () => (await ann.call('tracker_status', {})).leader;
-    const first = (await until('a leader', leaderOf)) as number;
     cluster.trackers.get(first)!.limitPages(1);
     for (let i = 0; i < 300; i++) {
       const group_id = `group-${'x'.repeat(40)}-${i}`;
@@ -49,6 +54,11 @@ test('of the leader: another tracker leads, and users notice a short pause only'
     }
     const second = await until('another leader', leaderOf);
     assert.is.not(second, first);
+    const full = (await ann.call('tracker_status', {})).trackers[first - 1]!;
+    assert.match(full.note ?? '', /disk is full/);
+    // It cannot know what is new: whoever asks it is sent to the others.
+    await until('its daemons are sent away', () => stays.rpc.duplex.destroyed);
+    assert.is(await codeOf(cluster.client(first)), 'CLOSED');
     cluster.trackers.get(first)!.limitPages(MANY_PAGES);
     await until('the first one has caught up', async () => {
       const { trackers } = await ann.call('tracker_status', {});

@@ -6,7 +6,7 @@ import { pino } from 'pino';
 import type { SnapshotSettings } from '../../cluster/node/settings.ts';
 import { clusterKeyOf } from '../../cluster/node/tls.ts';
 import { Tracker, type TrackerConfig } from '../../cluster/node/tracker.ts';
-import { makeClusterKeyPem, makeDaemonIdentity, parseClusterKeyPem } from '../../codec/identity.ts';
+import { makeClusterKeyPem, makeDaemonIdentity, parseClusterKeyPem, type TlsIdentity } from '../../codec/identity.ts';
 import { freePorts, TestClient } from './harness.ts';
 
 export class LocalCluster {
@@ -65,8 +65,9 @@ export class LocalCluster {
     this.trackers.delete(number);
   }
 
-  async client(number: number): Promise<TestClient> {
-    const client = await TestClient.connect(this.#ports[number - 1]!, await makeDaemonIdentity(Date.now()));
+  async client(number: number, identity?: TlsIdentity): Promise<TestClient> {
+    const own = identity ?? (await makeDaemonIdentity(Date.now()));
+    const client = await TestClient.connect(this.#ports[number - 1]!, own);
     this.#clients.push(client);
     return client;
   }

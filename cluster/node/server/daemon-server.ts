@@ -34,6 +34,8 @@ export interface DaemonServerOptions {
   /** Null until the cluster has formed: then nothing can be answered, and `whyNot` says what is missing. */
   readonly context: () => ServerContext | null;
   readonly whyNot: () => string;
+  /** This tracker falls behind, and others do not: its daemons are better off with them. */
+  readonly isStale: () => boolean;
 }
 
 export class DaemonServer {
@@ -41,7 +43,7 @@ export class DaemonServer {
   #isClosed = false;
   readonly #connections = new Set<DaemonConnection>();
   readonly #turns = new FairCalls();
-  readonly #timer = setInterval(() => this.#boundUnsent(), UNSENT_LOOK_MS).unref();
+  readonly #timer = setInterval(() => this.#look(), UNSENT_LOOK_MS).unref();
 
   constructor(options: DaemonServerOptions) {
     this.#options = options;
@@ -54,7 +56,7 @@ export class DaemonServer {
   /** A socket whose certificate is not a tracker's; `fingerprint` is of its key. `known` is called when it said hello. */
   accept(socket: TLSSocket, fingerprint: string, known: () => void): void {
     // Its handshake was under way when the tracker began to stop.
-    if (this.#isClosed) return void socket.destroy();
+    if (this.#isClosed || this.#options.isStale()) return void socket.destroy();
     const remote = addressGroup(socket.remoteAddress ?? 'unknown');
     const { hello } = this.#options;
     socket.on('handlerError', this.#options.onInternalError);
@@ -75,6 +77,14 @@ export class DaemonServer {
     this.#isClosed = true;
     clearInterval(this.#timer);
     for (const connection of this.#connections) connection.close(new MtError('CLOSED', 'The tracker is stopping'));
+  }
+
+  #look(): void {
+    this.#boundUnsent();
+    if (!this.#options.isStale()) return;
+    for (const connection of this.#connections) {
+      connection.close(new MtError('CLOSED', "This tracker's disk is full: another one serves"));
+    }
   }
 
   /** Answers that nobody reads may fill so much memory and no more: whoever left most unread loses the connection. */
