@@ -50,6 +50,7 @@ import { invariant } from './invariant.ts';
 import type { Message } from './messages.ts';
 import { Outbox } from './outbox.ts';
 import { changeMembership, propose } from './proposals.ts';
+import { majority } from './quorum.ts';
 import { askLeader, onRead, onReadReply, onReadRequest, runReadRounds, tickAskedReads } from './reads.ts';
 import {
   advanceCommit,
@@ -186,10 +187,19 @@ function onDisk(s: RaftState, full: boolean): void {
   else becomeFollower(s, s.term, null, 'disk full');
 }
 
-/** With nobody to take over (a lone voter, or all disks are full), a leader that cannot write goes on serving reads. */
+/**
+ * A leader that cannot write goes on serving reads while nobody could be elected: a lone voter, or so many full disks that the
+ * rest is no majority (a node that cannot write cannot vote).
+ */
 function handOverWhenFull(s: RaftState): void {
   const heir = bestHeir(s);
-  if (heir !== null && heir.match >= s.commit) relinquish(s, 'disk full');
+  const electors = s.membership.voters.filter((node) => {
+    const peer = s.peers.get(node);
+    return peer !== undefined && s.isActive(peer) && peer.fit;
+  });
+  const isElectable =
+    heir !== null && heir.match >= s.commit && electors.length >= majority(s.membership.voters.length);
+  if (isElectable) relinquish(s, 'disk full');
 }
 
 function tick(s: RaftState): void {

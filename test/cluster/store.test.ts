@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import type { Entry, Write } from '../../cluster/raft/types.ts';
 import { attach, attachmentOf } from '../../cluster/store/attachments.ts';
 import { DATABASE_FILE, Store } from '../../cluster/store/store.ts';
+import type { HistoryRow } from '../../codec/tracker-link.ts';
 
 const INCARNATION = '0123456789abcdef0123456789abcdef';
 const test = suite<{ dir: string }>('store');
@@ -189,6 +190,49 @@ test('the log goes on after an installed snapshot, and history stays', ({ dir })
   damage(dir, `UPDATE snapshot_chunks SET data = x'0011'`);
   assert.throws(() => [...store.snapshots.chunks(store.snapshots.newest())], /the snapshot at 10/);
   store.close();
+});
+
+test('missing history is filled from elsewhere, and counts only when the chain through it is right', ({ dir }) => {
+  const other = mkdtempSync(join(tmpdir(), 'mt-other-'));
+  const whole = new Store(other, 1, INCARNATION);
+  commit(whole, write(1, range(1, 12)));
+  const store = new Store(dir, 1, INCARNATION);
+  commit(store, write(1, range(1, 3)));
+  const state = Buffer.from('state through 10');
+  store.transaction(() => store.snapshots.putChunk(10, 0, state));
+  const meta = { index: 10, term: 1, membership: { voters: [INCARNATION], learners: [], info: {} } };
+  const sum = hash('sha256', state, 'buffer');
+  const received = { meta, chain: whole.log.chainAt(10), chunkCount: 1, size: state.length, hash: sum };
+  store.commit({ writes: [write(2, range(11, 12), { snapshot: meta })], commit: 0, received: () => received });
+  assert.equal(store.history.gap(), { from: 4, to: 10 });
+  assert.is(store.history.first(), 11);
+  assert.is(store.history.anchor()?.meta.index, 10);
+
+  const rows = whole.history.read({ from: 4, to: 10 });
+  assert.is(rows.length, 7);
+  assert.equal(whole.history.read({ from: 13, to: 20 }), []);
+  const forged = rows.map((row, at) => (at === 2 ? ([row[0], row[1], Buffer.from('forged'), null, 0] as const) : row));
+  assert.ok(store.history.fill({ from: 4, to: 10 }, forged.slice(0, 5) as HistoryRow[]), 'not at its end yet');
+  assert.not.ok(store.history.fill({ from: 9, to: 10 }, rows.slice(5)));
+  assert.equal(store.history.gap(), { from: 1, to: 10 }, 'nothing of it is left, and nothing below it');
+
+  assert.ok(store.history.fill({ from: 1, to: 10 }, whole.history.read({ from: 1, to: 10 })));
+  assert.is(store.history.gap(), null);
+  assert.is(store.history.anchor(), null);
+  assert.equal(
+    [...store.log.rows(1, 13)].map(({ chain }) => chain),
+    [...whole.log.rows(1, 13)].map(({ chain }) => chain),
+  );
+  for (const open of [store, whole]) open.close();
+  rmSync(other, { recursive: true });
+});
+
+test('a log without its identity is damage, never a new tracker', ({ dir }) => {
+  const store = new Store(dir, 1, INCARNATION);
+  commit(store, write(1, range(1, 3)));
+  store.close();
+  damage(dir, `DELETE FROM records WHERE name = 'identity'`);
+  assert.throws(() => new Store(dir, 1, INCARNATION), /the identity is gone/);
 });
 
 test('own snapshots move the start of the log and keep some entries', ({ dir }) => {

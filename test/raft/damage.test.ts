@@ -130,6 +130,42 @@ test('scenario 38: a full disk: leadership is handed over, proposals are refused
   assert.equal(c.node(1).state, ['a']);
 });
 
+test('scenario 38: with nobody to take over, a leader with a full disk refuses proposals and serves reads', () => {
+  const c = new TestCluster(1);
+  c.elect(1);
+  c.propose(1, 'a');
+  c.run(3);
+  c.node(1).diskHeld = true; // what it could not write waits
+  c.step(1, { type: 'disk', state: 'full' });
+  c.run(TEST_CONFIG.diskStallTicks + 5);
+  assert.is(c.role(1), 'leader');
+  assert.equal(
+    c.propose(1, 'no').output.refused.map((r) => r.reason),
+    ['disk_full'],
+  );
+  c.node(1).outputs = [];
+  c.step(1, { type: 'read', ref: 4 });
+  c.settle();
+  assert.is(c.node(1).outputs.flatMap((o) => o.reads)[0]?.index, c.node(1).raft.status().commitIndex);
+});
+
+test('scenario 38: once a majority of the others can vote, the full leader hands over', () => {
+  const c = new TestCluster(3);
+  c.elect(1);
+  c.run(3);
+  for (const id of [2, 3]) c.step(id, { type: 'disk', state: 'full' });
+  c.run(10);
+  c.step(1, { type: 'disk', state: 'full' });
+  c.run(20);
+  assert.is(c.role(1), 'leader', 'all disks are full: reads at least');
+  c.step(2, { type: 'disk', state: 'ok' });
+  c.run(30);
+  assert.is(c.leader()?.id, '1', 'the second one alone could not be elected');
+  c.step(3, { type: 'disk', state: 'ok' });
+  c.run(30);
+  assert.ok(['2', '3'].includes(c.leader()!.id));
+});
+
 test('scenario 38: a node with a full disk votes for nobody', () => {
   const c = new TestCluster(3);
   c.step(2, { type: 'disk', state: 'full' });

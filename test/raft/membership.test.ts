@@ -150,6 +150,30 @@ test('scenario 29: two wiped of three never elect anybody', () => {
   assert.is(c.node(1).raft.status().term, 1);
 });
 
+test('notes about others travel with the membership and change no quorum', () => {
+  const c = new TestCluster(3);
+  c.elect(1);
+  c.run(2);
+  const info = () => c.node(2).raft.status().membership.info;
+  assert.equal(reasons(change(c, 1, { op: 'note', node: 'awaited', info: { number: 4 } })), []);
+  c.run(4);
+  assert.equal(info().awaited, { number: 4 });
+  assert.equal(voters(c, 2), ['1', '2', '3']);
+  assert.equal(
+    reasons(change(c, 1, { op: 'note', node: '2', info: {} })),
+    ['invalid_change'],
+    'set_info is for members',
+  );
+  assert.equal(reasons(change(c, 1, { op: 'remove', node: 'awaited' })), []);
+  c.run(4);
+  assert.is(info().awaited, undefined);
+  assert.equal(reasons(change(c, 1, { op: 'remove', node: 'awaited' })), ['invalid_change']);
+  assert.equal(reasons(change(c, 1, { op: 'remove', node: '3', note: { number: 3, removed: 1 } })), []);
+  c.run(4);
+  assert.equal(voters(c, 2), ['1', '2']);
+  assert.equal(info()['3'], { number: 3, removed: 1 });
+});
+
 test('a removal that would leave too few voters alive and well is refused', () => {
   const c = new TestCluster(3);
   c.elect(1);
