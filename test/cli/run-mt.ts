@@ -35,8 +35,9 @@ export class RunningMt {
     const env: NodeJS.ProcessEnv = { ...process.env, TERM: 'xterm', XDG_STATE_HOME: '/nonexistent', ...options.env };
     if (options.socket) env.MT_SOCKET = options.socket;
     const line = [process.execPath, MT, ...words];
+    // `exec`, because some shells stay between: Ctrl-C would end them, whatever `mt` makes of it.
     this.child = options.terminal
-      ? spawn('script', ['-qefc', line.map(shellQuoted).join(' '), '/dev/null'], { env, cwd: options.cwd })
+      ? spawn('script', ['-qefc', `exec ${line.map(shellQuoted).join(' ')}`, '/dev/null'], { env, cwd: options.cwd })
       : spawn(line[0]!, line.slice(1), { env, cwd: options.cwd });
     this.child.stdout.on('data', (chunk) => {
       this.stdout += chunk;
