@@ -71,6 +71,14 @@ for (const [fixture, lastLine, says] of BAD) {
   });
 }
 
+test('a failure is shown at once, below the line of its file, and once more in full at the end', async () => {
+  const { output } = await gate('failing');
+  const [first, rest] = output.split('──── x.test.ts');
+  assert.match(first!, /^FAIL .*x\.test\.ts.*\n {4}│ {4}FAIL {2}failing {2}"fails"\n {4}│ {5}one is not two/);
+  assert.not.match(first!, 'Total:');
+  assert.match(rest!, /one is not two[\s\S]*Total:/);
+});
+
 test('fails a file that hangs, and kills its whole process group', async () => {
   const { code, output, lastLine } = await gate('hanging', ['--limit', '2']);
   assert.is(lastLine, '1 passed, 1 failed', output);

@@ -22,7 +22,11 @@ const JOBS = 2;
 /** One more of those that mostly wait for time-outs and for each other's programs. */
 const MORE_END_TO_END = 1;
 /** Begun first, so that none of them is left alone at the end. */
-const LONGEST = ['limits', 'exit-table', 'thrown-out'].map((name) => join('e2e', `${name}.test.ts`));
+const LONGEST = ['limits', 'thrown-out', 'exit-table'].map((name) => join('e2e', `${name}.test.ts`));
+/** Costs nothing but time, for it waits out a default that cannot be made shorter: runs beside all others from the start. */
+const WAITS = [join('e2e', 'no-source.test.ts')];
+/** Lines of a failure that are shown at once, below its line: who reads the beginning of a long output sees what is wrong. */
+const EXCERPT_LINES_MAX = 24;
 /** Output of one file that is kept; the end matters most. */
 const OUTPUT_CHARS_MAX = 4_000_000;
 /** How long processes that a file started may take to be gone after it has exited. */
@@ -88,14 +92,20 @@ async function main(): Promise<number> {
   const isEndToEnd = (file: string) => file.startsWith(`e2e${sep}`);
   const isContainers = (file: string) => file.startsWith(CONTAINERS);
   const jobs = Number(flags.jobs);
+  const waiting = runAll(
+    files.filter((file) => WAITS.includes(file)),
+    1,
+  );
+  const working = files.filter((file) => !WAITS.includes(file));
   const results = [
     ...(await runAll(
-      files.filter((file) => !isEndToEnd(file) && !isContainers(file)),
+      working.filter((file) => !isEndToEnd(file) && !isContainers(file)),
       jobs,
     )),
-    ...(await runAll(longestFirst(files.filter(isEndToEnd)), jobs + MORE_END_TO_END)),
+    ...(await runAll(longestFirst(working.filter(isEndToEnd)), jobs + MORE_END_TO_END)),
+    ...(await waiting),
     // One at a time: each has six containers already.
-    ...(await runAll(files.filter(isContainers), 1)),
+    ...(await runAll(working.filter(isContainers), 1)),
   ];
 
   const sum = (of: (result: FileResult) => number) => results.reduce((total, result) => total + of(result), 0);
@@ -135,6 +145,7 @@ async function runAll(files: string[], jobs: number): Promise<FileResult[]> {
       const result = await runFile(file);
       results.push(result);
       console.log(line(result));
+      if (result.problems.length > 0) console.log(excerpt(result.output));
     }
   };
   await Promise.all(Array.from({ length: jobs }, worker));
@@ -146,6 +157,20 @@ function line({ file, problems, passed, failed, skips, elapsedMs }: FileResult):
   const time = `${(elapsedMs / 1000).toFixed(1)} s`.padStart(8);
   const counts = [`${passed} passed`, failed > 0 && `${failed} failed`, skips.length > 0 && `${skips.length} skipped`];
   return `${state} ${time}  ${file}  ${counts.filter(Boolean).join(', ')}${problems.length > 0 ? `: ${problems[0]}` : ''}`;
+}
+
+/** The first failing assertion; where uvu printed none, the end of the output. */
+function excerpt(output: string): string {
+  const lines = stripVTControlCharacters(output)
+    .split('\n')
+    .filter((text) => text.trim() !== '' && !text.includes('/node_modules/uvu/'));
+  const first = lines.findIndex((text) => /^ {3}FAIL {2}/.test(text));
+  const end = lines.findIndex((text) => /^ {2}Total: /.test(text));
+  const shown =
+    first >= 0
+      ? lines.slice(first, end < first ? undefined : end).slice(0, EXCERPT_LINES_MAX)
+      : lines.slice(-EXCERPT_LINES_MAX);
+  return shown.map((text) => `    │ ${text}`.trimEnd()).join('\n');
 }
 
 async function runFile(file: string): Promise<FileResult> {

@@ -1,6 +1,6 @@
 // Each row of the public exit table, provoked through the real programs; each error is a sentence with a way out.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -43,8 +43,18 @@ async function mtFails(world: World, socket: string, code: string, exit: number,
 }
 
 const test = suite('exit table');
+/** Rows have worlds of their own and wait most of the time: two at once. */
+const lanes = [Promise.resolve(), Promise.resolve()];
+let rowCount = 0;
 
-test(
+function row(name: string, body: () => Promise<void>): void {
+  const lane = rowCount++ % lanes.length;
+  const run = lanes[lane]!.then(body);
+  lanes[lane] = run.catch(() => {}); // its own test tells
+  test(name, () => run);
+}
+
+row(
   '2 USAGE, INVALID_NAME, INVALID_ARGUMENT: before anything is asked of a daemon',
   inWorld(async (world) => {
     const none = `${world.dir}/none`;
@@ -70,7 +80,7 @@ test(
   }, 1),
 );
 
-test(
+row(
   '3 DAEMON_UNREACHABLE names the socket and how to start one; DAEMON_VERSION; 1 INTERNAL; 7 OUTCOME_UNKNOWN, TIMEOUT',
   inWorld(async (world) => {
     const none = `${world.dir}/none`;
@@ -128,7 +138,7 @@ test(
   }, 1),
 );
 
-test(
+row(
   '4 to 6 and 10: credentials, rights, things that do not exist, things that exist already',
   inWorld(async (world) => {
     await world.startTracker(1);
@@ -185,12 +195,12 @@ test(
   }, 1),
 );
 
-test(
-  '7 NO_SEEDERS after 30 s without any source; 130 on Ctrl-C; both leave the download in the daemon',
+row(
+  '130 on Ctrl-C: the download stays in the daemon',
   inWorld(async (world) => {
     await world.startTracker(1);
-    const { alice, bob, carol } = await world.people('alice', 'bob', 'carol');
-    await world.group('lab', alice, bob, carol);
+    const { alice, bob } = await world.people('alice', 'bob');
+    await world.group('lab', alice, bob);
     const { path } = alice.file('f', 4 * MiB);
     await alice.ok('upload_file', path, 'lab');
     await alice.ok('limits', '--up', '1M');
@@ -211,20 +221,10 @@ test(
     assert.match(stderr, 'goes on');
     assert.is(await state(bob), 'downloading');
     await bob.ok('cancel_download', 'lab', 'f');
-
-    await alice.program.kill();
-    const startedAt = performance.now();
-    await carol.fails('NO_SEEDERS', 'download_file', 'lab', 'f', '.');
-    const elapsedMs = performance.now() - startedAt;
-    assert.ok(elapsedMs > 25_000 && elapsedMs < 45_000, `${elapsedMs} ms`);
-    await alice.start();
-    await alice.ok('limits', '--up', '0');
-    await until('it went on by itself', async () => (await state(carol)) === 'complete', { timeoutMs: 30_000 });
-    assert.ok(existsSync(carol.path('f')));
   }, 1),
 );
 
-test(
+row(
   '7 TRACKER_UNREACHABLE: no tracker answers at all',
   inWorld(async (world) => {
     await world.startTracker(1);
