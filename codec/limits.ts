@@ -26,6 +26,16 @@ export const PIECE_SIZE_MIN = 64 * KiB;
 export const PIECE_SIZE_MAX = 64 * 1024 * MiB;
 /** One SHA-1 and one SHA-256 a piece, and a little around them. */
 export const MANIFEST_BYTES_MAX = PIECE_COUNT_MAX * (20 + 32) + KiB;
+/** Files and directories of one shared directory: a downloader makes them all, and looks at them all to see whether they are unchanged. */
+export const TREE_ENTRIES_MAX = 50_000;
+/** The document that names them, at 160 bytes an entry: a downloader reads it whole. */
+export const TREE_BYTES_MAX = 8 * MiB;
+/** Its header, with no entry: an empty directory. */
+export const TREE_BYTES_MIN = 12;
+/** One path within it: leaves room for the destination in the 4,096 bytes that Linux takes. */
+export const TREE_PATH_BYTES_MAX = 2_048;
+/** Directories within directories: no tree that people made is deeper, and it bounds recursion. */
+export const TREE_DEPTH_MAX = 64;
 /** Content travels in blocks of at most this; 256 KiB measured best (1 MiB blocks stall, 16 KiB ones cost calls). */
 export const BLOCK_SIZE = 256 * KiB;
 
@@ -71,6 +81,9 @@ export const HANDSHAKE_MS_MAX = 10_000;
 /** Items in one page of a listing between programs; listings as a whole have no cap. */
 export const PAGE_ITEMS_MAX = 1_000;
 
+/** Damaged or lost shares that one heartbeat tells of: a frame holds them. Peers find out about the rest when they dial. */
+export const SHORTFALLS_MAX = 1_000;
+
 /** A ticket's life: a removed member whose seeder cannot hear any tracker is cut off after this. */
 export const TICKET_LIFE_MS = 10 * 60_000;
 /** A daemon that no tracker reported for this long is offline. */
@@ -80,9 +93,11 @@ export const HEARTBEAT_MS = 3_000;
 export const LEASE_REPORT_MS = 1_000;
 
 assert(PIECE_SIZE_MIN <= BLOCK_SIZE);
+assert(TREE_PATH_BYTES_MAX > FILE_NAME_BYTES_MAX && TREE_PATH_BYTES_MAX < 2 ** 16);
 assert(MANIFEST_BYTES_MAX < RPC_PAYLOAD_BYTES_MAX);
 assert(RPC_PAYLOAD_BYTES_MAX < RAFT_PAYLOAD_BYTES_MAX);
 assert(Math.ceil(PIECE_COUNT_MAX / 8) * 4 < PEER_PAYLOAD_BYTES_MAX);
 assert(RPC_UNSENT_BYTES_MAX + RAFT_PAYLOAD_BYTES_MAX < RPC_UNSENT_BYTES_HARD_MAX);
+assert(SHORTFALLS_MAX * (ID_LENGTH_MAX + FILE_NAME_BYTES_MAX + 64) < RPC_PAYLOAD_BYTES_MAX);
 assert(HEARTBEAT_MS * 3 < LEASE_MS);
 assert(KEEP_ALIVE_MS * 2 < KEEP_ALIVE_LOST_MS);

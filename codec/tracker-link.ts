@@ -19,6 +19,8 @@ export const PROPOSE_FRAME = 'propose';
 export const PROPOSED_FRAME = 'proposed';
 /** Live sessions in one report; a tracker with more daemons sends several. */
 export const LEASES_PER_REPORT_MAX = 5_000;
+/** Rows about files in one report, so that it fits a frame; those of one daemon stay together. */
+export const PROGRESS_PER_REPORT_MAX = 1_000;
 
 const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array);
 const sha256Schema = v.pipe(
@@ -26,6 +28,10 @@ const sha256Schema = v.pipe(
   v.check((hash) => hash.length === 32, '32 bytes'),
 );
 const nothing = v.strictObject({});
+/** Session, group, file, pieces. */
+const progressSchema = v.array(
+  v.tuple([tokenSchema, v.string(), v.string(), v.pipe(countSchema, v.maxValue(PIECE_COUNT_MAX))]),
+);
 
 /** One founder: its number, the identity of its data directory, and where the tracker file says it is. */
 export const founderSchema = v.strictObject({
@@ -71,14 +77,16 @@ export const linkApi = {
   administer: { params: v.strictObject({ action: adminActionSchema }), result: adminResultSchema },
 
   status: { params: nothing, result: v.omit(trackerRowSchema, ['reachable', 'lag']) },
+  /** Unix ms. */
+  clock: { params: nothing, result: v.strictObject({ now: countSchema }) },
 
   /** Daemons that were heard since the last report, and the progress of their downloads. */
   report_leases: {
     params: v.strictObject({
       sessions: v.pipe(v.array(v.tuple([tokenSchema, countSchema])), v.maxLength(LEASES_PER_REPORT_MAX)),
-      downloads: v.array(
-        v.tuple([tokenSchema, v.string(), v.string(), v.pipe(countSchema, v.maxValue(PIECE_COUNT_MAX))]),
-      ),
+      downloads: progressSchema,
+      /** As in a heartbeat; a tracker of an earlier version does not say it. */
+      shortfalls: v.optional(progressSchema, []),
     }),
     result: nothing,
   },

@@ -13,7 +13,7 @@ import {
   sha256Schema,
   tokenSchema,
 } from './ids.ts';
-import { MANIFEST_BYTES_MAX, PAGE_ITEMS_MAX, PIECE_COUNT_MAX } from './limits.ts';
+import { MANIFEST_BYTES_MAX, PAGE_ITEMS_MAX, PIECE_COUNT_MAX, SHORTFALLS_MAX } from './limits.ts';
 import type { Api } from './rpc.ts';
 
 /** What each side says of itself. A tracker that has not joined a cluster yet has no cluster id. */
@@ -71,9 +71,14 @@ export const trackerStatusSchema = v.strictObject({
 });
 export type TrackerStatus = v.InferOutput<typeof trackerStatusSchema>;
 
+/** What came of dialling a daemon: it answered; nobody did; somebody with another key did; the tracker would not try. */
+export const dialVerdictSchema = v.picklist(['reachable', 'unreachable', 'somebody_else', 'not_tried']);
+export type DialVerdict = v.InferOutput<typeof dialVerdictSchema>;
+
 const nothing = v.strictObject({});
 const standing = v.picklist(['owner', 'member', 'requested', 'none']);
 const ofFile = { group_id: idSchema, file_name: fileNameSchema };
+const piecesOfFile = { ...ofFile, pieces: v.pipe(countSchema, v.maxValue(PIECE_COUNT_MAX)) };
 
 /** A logged command by a session. */
 function command<const E extends v.ObjectEntries, R extends v.GenericSchema = typeof nothing>(entries: E, result?: R) {
@@ -215,7 +220,12 @@ export const trackerApi = {
       session: tokenSchema,
       epoch: countSchema,
       /** Verified pieces of the downloads under way. */
-      downloads: v.array(v.strictObject({ ...ofFile, pieces: v.pipe(countSchema, v.maxValue(PIECE_COUNT_MAX)) })),
+      downloads: v.array(v.strictObject(piecesOfFile)),
+      /**
+       * Files that this daemon shares and cannot serve whole now, with the pieces it can: 0 when the file is gone or changed. Absent:
+       * none.
+       */
+      shortfalls: v.optional(v.pipe(v.array(v.strictObject(piecesOfFile)), v.maxLength(SHORTFALLS_MAX))),
     }),
     result: v.strictObject({ online: v.boolean() }),
   },
@@ -263,6 +273,25 @@ export const trackerApi = {
   },
 
   tracker_status: { params: nothing, result: trackerStatusSchema },
+
+  /** The clocks of this tracker and of those that it reaches, for a daemon that doubts its own. Needs no quorum. */
+  read_clocks: {
+    params: nothing,
+    result: v.strictObject({
+      /** Unix ms, read as the answer left. */
+      now: countSchema,
+      /** How far the clock of another tracker is ahead of this one's, in ms. */
+      others: v.array(v.strictObject({ number: countSchema, ahead_ms: v.pipe(v.number(), v.safeInteger()) })),
+    }),
+  },
+  /**
+   * Dials the address that the calling daemon's own session announces, as a peer would. Not a scanner: only an address of the caller's own
+   * end of this connection is dialled, seldom, and all that is said is whether the caller's own key answered there.
+   */
+  dial_back: {
+    params: v.strictObject({ session: tokenSchema }),
+    result: v.strictObject({ address: addressSchema, verdict: dialVerdictSchema, why: v.nullable(v.string()) }),
+  },
 } as const satisfies Api;
 
 export type TrackerApi = typeof trackerApi;

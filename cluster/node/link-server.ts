@@ -60,8 +60,9 @@ export function makeLinkHandlers(from: TrackerHello, context: LinkServerContext)
       if (!formation) return ownRow(number, requireMember().engine, context.note());
       return waitingRow(number, context.note() ?? formation.waitingFor);
     },
-    report_leases: ({ sessions, downloads }) => {
-      requireMember().leases.reported(sessions, downloads, performance.now());
+    clock: () => ({ now: Date.now() }),
+    report_leases: ({ sessions, downloads, shortfalls }) => {
+      requireMember().leases.reported(sessions, { progress: downloads, shortfalls }, performance.now());
       return {};
     },
     snapshot_begin: (header) => {

@@ -3,16 +3,16 @@
 import type { Logger } from 'pino';
 import type { Address } from '../../codec/ids.ts';
 import { LEASE_REPORT_MS } from '../../codec/limits.ts';
-import { LEASES_PER_REPORT_MAX } from '../../codec/tracker-link.ts';
+import { LEASES_PER_REPORT_MAX, PROGRESS_PER_REPORT_MAX } from '../../codec/tracker-link.ts';
 import type { InstallSnapshot } from '../raft/messages.ts';
 import type { Membership, RoleChange } from '../raft/types.ts';
 import { onlineSessions } from '../state/lookups.ts';
 import type { State } from '../state/state.ts';
 import type { Store } from '../store/store.ts';
 import { Administrator } from './administrator.ts';
-import { clusterStatus, ownRow } from './cluster-status.ts';
+import { clusterStatus, otherClocks, ownRow } from './cluster-status.ts';
 import { HistoryKeeper } from './history-keeper.ts';
-import { Leases } from './leases.ts';
+import { Leases, type Progress } from './leases.ts';
 import type { Links } from './links.ts';
 import { Passwords } from './passwords.ts';
 import { RaftEngine } from './raft-engine.ts';
@@ -53,7 +53,7 @@ export class Member {
   readonly engine: RaftEngine;
   readonly administrator: Administrator;
   readonly context: ServerContext;
-  readonly leases = new Leases();
+  readonly leases: Leases;
   readonly receiver: SnapshotReceiver;
   readonly stateCheck: StateCheck;
   readonly #options: MemberOptions;
@@ -83,6 +83,10 @@ export class Member {
       onTick: () => this.#maker.look(),
       onFatal,
     });
+    this.leases = new Leases((session, group, file) => {
+      const daemon = this.engine.state.sessions.get(session)?.daemon;
+      if (daemon) this.context.watches.availabilityChanged(group, file, daemon);
+    });
     this.administrator = new Administrator(this.engine, links);
     this.receiver = new SnapshotReceiver(store, links);
     this.#sender = new SnapshotSender(store, links, log);
@@ -100,6 +104,7 @@ export class Member {
       budgets: new AddressBudgets(),
       log,
       members: () => membersOf(this.engine.membership),
+      otherClocks: () => otherClocks(number, this.engine, links),
       clusterStatus: () => clusterStatus(ownRow(number, this.engine, options.note()), this.engine, links),
     };
     this.#history = new HistoryKeeper(store, links, log, options.retainEvents);
@@ -160,19 +165,19 @@ export class Member {
   }
 
   #reportLeases(): void {
-    const { leases, progress } = this.leases.takeReport();
-    if (leases.length === 0) return;
-    for (const { rpc } of this.#options.links.all) {
-      if (!rpc) continue;
-      for (let at = 0; at < leases.length; at += LEASES_PER_REPORT_MAX) {
-        const sessions = leases
-          .slice(at, at + LEASES_PER_REPORT_MAX)
-          .map(([session, epoch]): [string, number] => [session, epoch]);
-        const reported = new Set(sessions.map(([session]) => session));
-        const downloads = progress
-          .filter(([session]) => reported.has(session))
-          .map((row): [string, string, string, number] => [...row]);
-        rpc.call('report_leases', { sessions, downloads }, { timeoutMs: REPORT_MS }).catch(() => {});
+    const writable = (row: Progress): [string, string, string, number] => [...row];
+    for (const { leases, progress, shortfalls } of this.leases.takeReports(
+      LEASES_PER_REPORT_MAX,
+      PROGRESS_PER_REPORT_MAX,
+    )) {
+      const report = {
+        sessions: leases.map(([session, epoch]): [string, number] => [session, epoch]),
+        downloads: progress.map(writable),
+        // A tracker of an earlier version knows no such field.
+        ...(shortfalls.length > 0 && { shortfalls: shortfalls.map(writable) }),
+      };
+      for (const { rpc } of this.#options.links.all) {
+        rpc?.call('report_leases', report, { timeoutMs: REPORT_MS }).catch(() => {});
       }
     }
   }

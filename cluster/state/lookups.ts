@@ -1,9 +1,11 @@
 // What a tracker asks of the state for its own work: checking a login, leases, watch streams, manifests on its disk.
 // Not for answers to daemons: those are in queries.ts, with their checks of who may see what.
+import type { Address } from '../../codec/ids.ts';
 import type { PeerInfo } from '../../codec/tracker-rpc.ts';
+import { addressOf } from './accounts.ts';
 import { fromHex, toHex } from './bytes.ts';
 import { findSession } from './guards.ts';
-import { peerInfo } from './queries.ts';
+import { peerInfo, type ShortfallOf } from './queries.ts';
 import type { State } from './state.ts';
 import type { Actor, PasswordHash } from './types.ts';
 
@@ -21,6 +23,8 @@ export interface SessionInfo {
   readonly user_id: string;
   readonly fingerprint: string;
   readonly online: boolean;
+  /** Where peers reach the daemon, as it said when it logged in or resumed. */
+  readonly address: Address;
   /** Presence epoch: a heartbeat or an expiry of another one is out of date. */
   readonly epoch: number;
 }
@@ -30,7 +34,7 @@ export function sessionInfo(state: State, actor: Actor): SessionInfo | null {
   const session = findSession(state, actor);
   if (session === undefined) return null;
   const { daemon, online, epoch } = session;
-  return { user_id: daemon.user.id, fingerprint: daemon.fingerprint, online, epoch };
+  return { user_id: daemon.user.id, fingerprint: daemon.fingerprint, online, address: addressOf(session), epoch };
 }
 
 /** Every session that a lease must keep alive: a new leader starts all of them afresh. */
@@ -63,13 +67,17 @@ export interface ShareKey {
   readonly fingerprint: string;
 }
 
-/** This daemon as a source of this file; null when it does not share it or is offline. */
-export function peerOf(state: State, { group_id, file_name, user_id, fingerprint }: ShareKey): PeerInfo | null {
+/** This daemon as a source of this file; null when it does not share it, is offline or has lost it. */
+export function peerOf(
+  state: State,
+  { group_id, file_name, user_id, fingerprint }: ShareKey,
+  shortfallOf?: ShortfallOf,
+): PeerInfo | null {
   const share = state.groups
     .get(group_id)
     ?.files.get(file_name)
     ?.sharers.get({ user: { id: user_id }, fingerprint });
-  return share === undefined ? null : peerInfo(share);
+  return share === undefined ? null : peerInfo(share, shortfallOf);
 }
 
 /** Whether any file of any group has this manifest; when not, its bytes may go. */

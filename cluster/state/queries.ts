@@ -21,6 +21,13 @@ interface OfFile extends OfGroup {
   readonly file_name: string;
 }
 
+/**
+ * Pieces that the daemon of a session can serve of a file that it shares whole, while that is not all of them (its file is damaged,
+ * or 0: gone or changed); null: all. Heartbeats tell it; the state does not know.
+ */
+export type ShortfallOf = (session: string, groupId: string, fileName: string) => number | null;
+const noShortfall: ShortfallOf = () => null;
+
 export type Standing = 'owner' | 'member' | 'requested' | 'none';
 
 export interface GroupRow extends OfGroup {
@@ -69,7 +76,12 @@ export function listRequests(state: State, actor: Actor, { group_id, after, limi
   };
 }
 
-export function listFiles(state: State, actor: Actor, { group_id, after, limit }: PageParams & OfGroup) {
+export function listFiles(
+  state: State,
+  actor: Actor,
+  { group_id, after, limit }: PageParams & OfGroup,
+  shortfallOf = noShortfall,
+) {
   const files = membersGroup(state, actor, group_id).files.page(after, limit);
   return {
     files: files.map((file) => ({
@@ -77,7 +89,7 @@ export function listFiles(state: State, actor: Actor, { group_id, after, limit }
       size: file.content.size,
       sha1: fromHex(file.content.sha1),
       piece_count: file.content.pieceCount,
-      seeders: seedersOnline(file),
+      seeders: seedersOnline(file, shortfallOf),
     })),
     next: nextOf(files, limit, (file) => file.name),
   };
@@ -92,20 +104,23 @@ export function listSeeders(
   actor: Actor,
   { group_id, file_name, after, limit }: PageParams & OfFile,
   piecesOf: (fingerprint: string) => number,
+  shortfallOf = noShortfall,
 ) {
   const file = requireFile(membersGroup(state, actor, group_id), file_name);
-  const rows: Share[] = [];
+  const rows: { share: Share; left: number | null }[] = [];
   for (const share of file.sharers.values(after === null ? undefined : sharerKey(after))) {
     if (rows.length === limit) break;
-    if (share.daemon.session?.online && keyOfSharer(share) !== after) rows.push(share);
+    if (!share.daemon.session?.online || keyOfSharer(share) === after) continue;
+    const left = leftOf(share, shortfallOf);
+    if (left !== 0) rows.push({ share, left });
   }
   return {
-    seeders: rows.map(({ complete, daemon }) => ({
+    seeders: rows.map(({ share: { complete, daemon }, left }) => ({
       user_id: daemon.user.id,
-      pieces: complete ? file.content.pieceCount : piecesOf(daemon.fingerprint),
-      complete,
+      pieces: complete ? (left ?? file.content.pieceCount) : piecesOf(daemon.fingerprint),
+      complete: complete && left === null,
     })),
-    next: nextOf(rows, limit, keyOfSharer),
+    next: nextOf(rows, limit, ({ share }) => keyOfSharer(share)),
   };
 }
 
@@ -132,7 +147,12 @@ export interface Located {
   readonly epoch: number;
 }
 
-export function locateFile(state: State, actor: Actor, { group_id, file_name }: OfFile): Located {
+export function locateFile(
+  state: State,
+  actor: Actor,
+  { group_id, file_name }: OfFile,
+  shortfallOf = noShortfall,
+): Located {
   const { daemon } = requireSession(state, actor);
   const group = requireGroup(state, group_id);
   requireMember(group, daemon.user);
@@ -140,7 +160,7 @@ export function locateFile(state: State, actor: Actor, { group_id, file_name }: 
   const peers: PeerInfo[] = [];
   for (const share of file.sharers.values()) {
     if (share.daemon.fingerprint === daemon.fingerprint) continue;
-    const peer = peerInfo(share);
+    const peer = peerInfo(share, shortfallOf);
     if (peer !== null) peers.push(peer);
   }
   return { file: fileInfo(file), peers, user_id: daemon.user.id, epoch: group.epoch };
@@ -151,10 +171,17 @@ export function findFile(state: State, actor: Actor, { group_id, file_name }: Of
   return fileInfo(requireFile(membersGroup(state, actor, group_id), file_name));
 }
 
-/** A sharer as peers dial it; null while its daemon is offline. */
-export function peerInfo({ daemon, complete }: Share): PeerInfo | null {
-  const { session, user, fingerprint } = daemon;
-  return session?.online ? { user_id: user.id, fingerprint, address: addressOf(session), complete } : null;
+/** A sharer as peers dial it; null while its daemon is offline or has nothing of the file to give. */
+export function peerInfo(share: Share, shortfallOf = noShortfall): PeerInfo | null {
+  const { session, user, fingerprint } = share.daemon;
+  const left = leftOf(share, shortfallOf);
+  if (!session?.online || left === 0) return null;
+  return { user_id: user.id, fingerprint, address: addressOf(session), complete: share.complete && left === null };
+}
+
+/** Of a whole share only: what a download under way has is another matter. */
+function leftOf({ complete, daemon, file }: Share, shortfallOf: ShortfallOf): number | null {
+  return complete && daemon.session ? shortfallOf(daemon.session.id, file.group.id, file.name) : null;
 }
 
 function membersGroup(state: State, actor: Actor, groupId: string): Group {
@@ -170,9 +197,11 @@ function standingOf(group: Group, user: User): Standing {
   return group.requests.has(user.id) ? 'requested' : 'none';
 }
 
-function seedersOnline(file: File): number {
+function seedersOnline(file: File, shortfallOf: ShortfallOf): number {
   let count = 0;
-  for (const share of file.sharers.values()) if (share.complete && share.daemon.session?.online) count++;
+  for (const share of file.sharers.values()) {
+    if (share.complete && share.daemon.session?.online && leftOf(share, shortfallOf) === null) count++;
+  }
   return count;
 }
 

@@ -185,6 +185,30 @@ test('a manifest is in use while any file of any group has it', () => {
   assert.not(manifestInUse(world.state, manifest_hash));
 });
 
+test('a sharer whose file is gone is no seeder, one whose file is damaged is a source in part', () => {
+  const world = team();
+  ok(world.share('bob', 'g', 'f'));
+  ok(world.share('carol', 'g', 'f'));
+  const bob = world.state.sessionsByFingerprint.get(world.actor('bob').fingerprint!)!.id;
+  let left = 0;
+  const shortfallOf = (session: string, group: string, file: string) =>
+    session === bob && group === 'g' && file === 'f' ? left : null;
+  const view = () => {
+    const alice = world.actor('alice');
+    const { seeders } = listFiles(world.state, alice, { group_id: 'g', ...ALL }, shortfallOf).files[0]!;
+    const rows = listSeeders(world.state, alice, { ...F, ...ALL }, () => 0, shortfallOf).seeders;
+    const peers = locateFile(world.state, alice, F, shortfallOf).peers;
+    return [
+      seeders,
+      rows.map(({ user_id, pieces, complete }) => `${user_id} ${pieces} ${complete}`),
+      peers.map(({ user_id, complete }) => `${user_id} ${complete}`),
+    ];
+  };
+  assert.equal(view(), [1, ['carol 1 true'], ['carol true']]);
+  left = 5;
+  assert.equal(view(), [1, ['bob 5 false', 'carol 1 true'], ['bob false', 'carol true']]);
+});
+
 test('peerOf tells of one sharer, online only', () => {
   const world = team();
   ok(world.share('bob', 'g', 'f'));

@@ -39,16 +39,27 @@ function actorOf({ fingerprint }: Caller, { session }: { session: string }): Act
 const seeders: Handler<'list_seeders'> = async (context, caller, params, { timeoutMs }) => {
   await context.engine.readBarrier(timeoutMs);
   const state = context.state();
-  return listSeeders(state, actorOf(caller, params), params, (fingerprint) => {
+  const piecesOf = (fingerprint: string) => {
     const session = state.sessionsByFingerprint.get(fingerprint);
     return session ? context.leases.piecesOf(session.id, params.group_id, params.file_name) : 0;
-  });
+  };
+  return listSeeders(state, actorOf(caller, params), params, piecesOf, context.leases.shortfallOf);
+};
+
+const files: Handler<'list_files'> = async (context, caller, params, { timeoutMs }) => {
+  await context.engine.readBarrier(timeoutMs);
+  return listFiles(context.state(), actorOf(caller, params), params, context.leases.shortfallOf);
 };
 
 const locate: Handler<'locate_file'> = async (context, caller, params, { timeoutMs }) => {
   await context.engine.readBarrier(timeoutMs);
   const state = context.state();
-  const { file, peers, user_id, epoch } = locateFile(state, actorOf(caller, params), params);
+  const { file, peers, user_id, epoch } = locateFile(
+    state,
+    actorOf(caller, params),
+    params,
+    context.leases.shortfallOf,
+  );
   const nowMs = Date.now();
   const ticket = {
     user_id,
@@ -79,7 +90,8 @@ const manifest: Handler<'get_manifest'> = async (context, caller, params, { time
  * Answered by what this tracker knows: a lease needs no barrier. That there is no such session does: a tracker that has just
  * started knows an old state, and its word would log the daemon out for good.
  */
-const heartbeat: Handler<'heartbeat'> = async (context, caller, { session, epoch, downloads }, { timeoutMs }) => {
+const heartbeat: Handler<'heartbeat'> = async (context, caller, params, { timeoutMs }) => {
+  const { session, epoch, downloads, shortfalls = [] } = params;
   const look = () => sessionInfo(context.state(), { fingerprint: caller.fingerprint, session });
   let info = look();
   if (!info) {
@@ -89,7 +101,7 @@ const heartbeat: Handler<'heartbeat'> = async (context, caller, { session, epoch
   // This tracker may be behind by a moment: a session of a later epoch than it knows is kept alive as well.
   if (!info) throw new MtError('NOT_LOGGED_IN', 'This daemon is not logged in', 'Run: mt login <user_id>');
   const online = epoch > info.epoch || (info.online && epoch === info.epoch);
-  if (online) context.leases.heartbeat(session, epoch, downloads, performance.now());
+  if (online) context.leases.heartbeat(session, epoch, { downloads, shortfalls }, performance.now());
   return { online };
 };
 
@@ -104,7 +116,7 @@ export const readHandlers: HandlerTable<ReadMethod> = {
   list_groups: reading(listGroups),
   list_members: reading(listMembers),
   list_requests: reading(listRequests),
-  list_files: reading(listFiles),
+  list_files: files,
   list_seeders: seeders,
   list_sessions: reading(listSessions),
   locate_file: locate,

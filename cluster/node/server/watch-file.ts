@@ -73,7 +73,7 @@ class FileStream implements FileWatcher {
     this.#fresh = false;
     this.#changed = new Map();
     const state = this.#context.state();
-    const { peers } = locateFile(state, this.#actor, this);
+    const { peers } = locateFile(state, this.#actor, this, this.#context.leases.shortfallOf);
     this.#known.clear();
     for (const peer of peers) this.#known.set(peer.fingerprint, peer.user_id);
     this.#emit({ index: state.index, reset: true, up: peers, down: [], removed: false });
@@ -96,7 +96,8 @@ class FileStream implements FileWatcher {
     const down: string[] = [];
     for (const [fingerprint, user_id] of this.#changed) {
       const { group_id, file_name } = this;
-      const peer = peerOf(state, { group_id, file_name, user_id, fingerprint });
+      const key = { group_id, file_name, user_id, fingerprint };
+      const peer = peerOf(state, key, this.#context.leases.shortfallOf);
       if (peer) {
         up.push(peer);
         this.#known.set(fingerprint, user_id);

@@ -61,6 +61,14 @@ export class WatchHub {
     }
   }
 
+  /** What a daemon has of a file that it shares is more or less than before. */
+  availabilityChanged(groupId: string, fileName: string, daemon: { fingerprint: string; user: { id: string } }): void {
+    for (const watcher of this.#files.get(fileKey(groupId, fileName)) ?? []) {
+      watcher.daemonChanged(daemon.fingerprint, daemon.user.id);
+      this.#touch(watcher);
+    }
+  }
+
   #onApplied(applied: Applied | null): void {
     if (!applied) {
       for (const watcher of this.#all()) {
