@@ -1,9 +1,10 @@
 // Exactly-once: each client's replies are kept until it says that they arrived, so a repeated request gets its first reply and
 // changes nothing (Raft thesis §6.3). The table is part of the state, so it survives failovers and snapshots. Bounded in every
-// direction: clients in all, replies in all, replies of one client, idle time.
+// direction: clients in all, replies in all, replies of one client, idle time. Whoever fills it pays for it: room is made by those
+// who are not logged in, then by the user who has most, so that nobody can crowd out another user's clients.
 import { MtError } from '../../codec/errors.ts';
-import { CLIENT_IDLE_MS, CLIENTS_MAX, REPLIES_MAX, REPLIES_PER_CLIENT_MAX } from './limits.ts';
-import { Client, StoredReply } from './records.ts';
+import { CLIENT_IDLE_MS, CLIENTS_MAX, EVICTED_SHARE, REPLIES_MAX, REPLIES_PER_CLIENT_MAX } from './limits.ts';
+import { Client, StoredReply, type User } from './records.ts';
 import type { State } from './state.ts';
 import type { Transaction } from './transaction.ts';
 import type { Command, Payloads, Reply, ResultOf } from './types.ts';
@@ -19,7 +20,7 @@ export function registerClient(
     if (known.fingerprint === fingerprint) return { client_id };
     throw new MtError('PROTOCOL', 'This exactly-once client belongs to another daemon');
   }
-  while (state.clients.size >= CLIENTS_MAX) state.removeClient(state.clientsByUse.oldest!);
+  if (state.clients.size >= CLIENTS_MAX) makeRoom(state, CLIENTS_MAX / EVICTED_SHARE, () => 1);
   state.addClient(new Client(client_id, fingerprint, tx.index, tx.now));
   return { client_id };
 }
@@ -60,8 +61,47 @@ export function admit(state: State, command: Command): Admission {
 
 export function remember(state: State, client: Client, seq: number, reply: Reply): void {
   state.addReply(new StoredReply(client, seq, JSON.stringify(reply)));
-  // The one that has just spoken is the newest, and alone it stays below the limit.
-  while (state.replyCount > REPLIES_MAX) state.removeClient(state.clientsByUse.oldest!);
+  if (state.replyCount > REPLIES_MAX) makeRoom(state, REPLIES_MAX / EVICTED_SHARE, ({ replies }) => replies.size);
+}
+
+/**
+ * Ends clients until `wanted` of what fills the table is free: of daemons without a session first, then of the user who holds most,
+ * the least recently used first. Takes a good part at once, since it looks at the whole table.
+ */
+function makeRoom(state: State, wanted: number, weightOf: (client: Client) => number): void {
+  const strangers: Client[] = [];
+  const byUser = new Map<User, { weight: number; clients: Client[] }>();
+  for (const client of state.clientsByUse.values()) {
+    const weight = weightOf(client);
+    if (weight === 0) continue;
+    const user = state.sessionsByFingerprint.get(client.fingerprint)?.daemon.user;
+    if (user === undefined) {
+      strangers.push(client);
+      continue;
+    }
+    const held = byUser.get(user) ?? { weight: 0, clients: [] };
+    byUser.set(user, held);
+    held.weight += weight;
+    held.clients.push(client);
+  }
+  let freed = 0;
+  const end = (client: Client): void => {
+    freed += weightOf(client);
+    state.removeClient(client);
+  };
+  for (const client of strangers) {
+    if (freed >= wanted) return;
+    end(client);
+  }
+  if (freed > 0) return;
+  let most = { weight: 0, clients: [] as Client[] };
+  for (const held of byUser.values()) if (held.weight > most.weight) most = held;
+  // Half of it at most: who has a little more than others does not lose all.
+  const fair = Math.min(wanted, Math.ceil(most.weight / 2));
+  for (const client of most.clients) {
+    if (freed >= fair) return;
+    end(client);
+  }
 }
 
 function refuse(code: 'CLIENT_EXPIRED' | 'PROTOCOL' | 'OVERLOADED', message: string): Admission {

@@ -14,10 +14,12 @@ export const FILES_PER_USER_DEFAULT = 100_000;
 /** Daemons of one user that are logged in; at the limit the longest-offline one makes room. */
 export const SESSIONS_PER_USER_MAX = 256;
 
-/** Exactly-once clients in all: several times the daemons that a cluster serves. The least recently used makes room. */
+/** Exactly-once clients in all: several times the daemons that a cluster serves. Who makes room: clients.ts. */
 export const CLIENTS_MAX = 65_536;
 /** Replies kept in all, so that hostile clients that never acknowledge cannot fill the memory. */
 export const REPLIES_MAX = 262_144;
+/** Of a full table, one part in so many makes room at once: looking at all of it (some 5 ms) is then rare. */
+export const EVICTED_SHARE = 64;
 /** Unacknowledged requests of one client. */
 export const REPLIES_PER_CLIENT_MAX = 1_024;
 /** A client that sent nothing for this long has ended: daemons register anew at each start. */

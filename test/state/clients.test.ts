@@ -99,20 +99,62 @@ test('registering twice is once; another daemon cannot take a client over', () =
   refused(world.commit(register('mallory')), 'PROTOCOL');
 });
 
-test('clients in all are bounded, the least recently used makes room', () => {
+/** One more exactly-once client of a daemon. */
+function another(world: World, daemon: string, name: string): string {
+  const client_id = tokenOf(name);
+  const actor = { fingerprint: fingerprintOf(daemon), session: null };
+  world.commitUnlogged({
+    type: 'register_client',
+    clientId: null,
+    seq: 0,
+    acked: 0,
+    actor,
+    at: world.at,
+    payload: { client_id },
+  });
+  return client_id;
+}
+
+test('clients in all are bounded: who is not logged in makes room first, the least recently used of them', () => {
   const world = new World().people('alice');
-  world.registerClient('idle');
-  for (let i = 0; i < CLIENTS_MAX - 1; i++) {
-    world.registerClient(`d${i}`);
-    if (i % 1000 === 0) request(world, `g${i}`, 10 + i, 10 + i);
-  }
-  assert.is(world.state.clients.size, CLIENTS_MAX);
-  assert.not(world.state.clients.has(tokenOf('client idle')));
-  assert.ok(world.state.clients.has(tokenOf('client alice')));
+  world.registerClient('old stranger');
+  for (let i = 0; i < CLIENTS_MAX * 1.5; i++) another(world, `d${i}`, `c${i}`);
+  assert.ok(world.state.clients.size <= CLIENTS_MAX);
+  assert.not(world.state.clients.has(tokenOf('client old stranger')));
+  assert.ok(world.state.clients.has(tokenOf('client alice')), 'the user that was silent for longest is still there');
+  assert.ok(world.state.clients.has(tokenOf(`c${CLIENTS_MAX * 1.5 - 1}`)));
+  ok(request(world, 'g', 10, 10));
 });
 
-test('replies in all are bounded', () => {
-  const world = new World();
+test('a user who makes clients without end evicts nobody’s but its own, however many daemons it has', () => {
+  const world = new World().people('alice', 'mallory');
+  ok(world.login('mallory', 'mallory-2'));
+  for (let i = 0; i < CLIENTS_MAX * 2; i++) another(world, i % 2 === 0 ? 'mallory' : 'mallory-2', `m${i}`);
+  assert.ok(world.state.clients.size <= CLIENTS_MAX);
+  ok(request(world, 'g', 10, 10));
+  assert.ok(world.state.clients.size > CLIENTS_MAX * 0.9, 'no more than needed is given up');
+  assert.is(hashHex(restoreFrom(snapshotOf(world.state))), hashHex(world.state));
+});
+
+test('replies in all are bounded, and whoever keeps them loses them', () => {
+  const world = new World().people('alice', 'mallory');
+  ok(request(world, 'kept', 10, 5));
+  const actor = world.command('mallory', 'create_group', { group_id: 'kept' }, 1, 1).actor;
+  const clients = Math.ceil(REPLIES_MAX / REPLIES_PER_CLIENT_MAX) + 1;
+  for (let c = 0; c < clients; c++) {
+    const clientId = another(world, 'mallory', `m${c}`);
+    const command = { ...world.command('mallory', 'create_group', { group_id: 'kept' }, 1, 1), actor, clientId };
+    for (let seq = 1; seq <= REPLIES_PER_CLIENT_MAX; seq++) world.commitUnlogged({ ...command, seq });
+  }
+  assert.ok(world.state.replyCount <= REPLIES_MAX);
+  assert.not(world.state.clients.has(tokenOf('m0')));
+  assert.ok(world.state.clients.has(tokenOf(`m${clients - 1}`)));
+  assert.is(request(world, 'kept', 10, 5).repeated, true, 'the reply to another user is still there');
+});
+
+test('replies of strangers make room before any user’s', () => {
+  const world = new World().people('alice');
+  ok(request(world, 'kept', 10, 5));
   const daemons = Math.ceil(REPLIES_MAX / REPLIES_PER_CLIENT_MAX) + 1;
   const password = passwordOf('x');
   for (let d = 0; d < daemons; d++) {
@@ -123,6 +165,7 @@ test('replies in all are bounded', () => {
   assert.ok(world.state.replyCount <= REPLIES_MAX);
   assert.not(world.state.clients.has(tokenOf('client d0')));
   assert.ok(world.state.clients.has(tokenOf(`client d${daemons - 1}`)));
+  assert.is(request(world, 'kept', 10, 5).repeated, true);
 });
 
 test('time never goes backwards', () => {
