@@ -3,7 +3,13 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isMtError } from '../../codec/errors.ts';
-import { MANIFEST_BYTES_MAX, PIECE_COUNT_MAX, PIECE_SIZE_MAX, PIECE_SIZE_MIN } from '../../codec/limits.ts';
+import {
+  MANIFEST_BYTES_MAX,
+  PIECE_COUNT_MAX,
+  PIECE_SIZE_MAX,
+  PIECE_SIZE_MIN,
+  TREE_BYTES_MAX,
+} from '../../codec/limits.ts';
 import {
   decodeManifest,
   encodeManifest,
@@ -130,7 +136,8 @@ const DAMAGE: [what: string, change: (bytes: Buffer) => Buffer, says: string][] 
   ['nothing at all', () => Buffer.alloc(0), 'begin'],
   ['a cut header', (bytes) => bytes.subarray(0, 47), 'begin'],
   ['another magic', put32(0, 0x4d544d45), 'begin'],
-  ['another version', put32(4, 2), 'version'],
+  ['another version', put32(4, 3), 'version'],
+  ['a file that says to be a directory', put32(4, 2), 'length'],
   ['a size of more pieces', put64(8, BigInt(PIECE_SIZE_MIN) * 3n + 1n), 'number of pieces'],
   ['a size of fewer pieces', put64(8, BigInt(PIECE_SIZE_MIN) * 2n), 'number of pieces'],
   ['size 0 with pieces', put64(8, 0n), 'number of pieces'],
@@ -182,6 +189,20 @@ test('random and damaged bytes give PROTOCOL or a sound manifest (property)', ()
     }),
     { numRuns: 3_000 },
   );
+});
+
+test('a directory says how large its tree document is; a file never does', () => {
+  const tree = { ...make(PIECE_SIZE_MIN * 2 + 1), treeSize: 12 };
+  const bytes = Buffer.from(encodeManifest(tree));
+  assert.equal(decodeManifest(bytes), { ...tree, rows: decodeManifest(bytes).rows, sha1: decodeManifest(bytes).sha1 });
+  assert.is(decodeManifest(bytes).treeSize, 12);
+  assert.is('treeSize' in decodeManifest(encodeManifest(make(5))), false);
+  for (const treeSize of [0, 11, TREE_BYTES_MAX + 1]) {
+    bytes.writeUInt32BE(treeSize, 48);
+    refused(bytes, 'tree document');
+  }
+  refused(encodeManifest({ ...make(5), treeSize: 12 }), 'larger than the content');
+  refused(bytes.subarray(0, 48), 'within its header');
 });
 
 test.run();

@@ -15,6 +15,7 @@ import { openTicket, signTicket } from '../../codec/ticket.ts';
 import { parseTrackerInfo } from '../../codec/tracker-info.ts';
 import { decodeOutcomes, decodeProposals, linkApi } from '../../codec/tracker-link.ts';
 import { daemonHelloSchema, trackerApi, trackerHelloSchema } from '../../codec/tracker-rpc.ts';
+import { decodeTree, encodeTree } from '../../codec/tree.ts';
 import { readMap } from '../../daemon/disk/resume.ts';
 import { PEER_TARGETS } from './peer-targets.ts';
 import { type Random, sample } from './sample.ts';
@@ -125,6 +126,23 @@ const files: Target[] = [
     run: (bytes) => {
       const { pieceCount, rows } = decodeManifest(bytes);
       if (rows.length !== pieceCount * 52) throw new Error('rows do not fit');
+    },
+    allows: isDeclared,
+  },
+  {
+    name: 'tree document',
+    seed: (random) =>
+      encodeTree(
+        [
+          { path: 'a', kind: 'directory', size: 0 } as const,
+          { path: 'a/b', kind: 'file', size: random(9) } as const,
+          { path: 'c', kind: 'executable', size: 1 } as const,
+        ].slice(0, random(4)),
+      ),
+    run: (bytes) => {
+      for (const { path } of decodeTree(bytes).entries) {
+        if (path.startsWith('/') || path.split('/').includes('..')) throw new Error('a path leaves its directory');
+      }
     },
     allows: isDeclared,
   },
