@@ -34,6 +34,8 @@ const READS: ReadonlySet<ControlMethod> = new Set<ControlMethod>([
   'show_downloads',
   'show_shares',
   'tracker_status',
+  'check_clocks',
+  'check_port',
 ]);
 
 export class ControlClient {

@@ -4,7 +4,7 @@ import * as v from 'valibot';
 import { errorWireSchema } from './errors.ts';
 import { countSchema, fileNameSchema, idSchema, passwordSchema, tokenSchema } from './ids.ts';
 import type { Api } from './rpc.ts';
-import { trackerStatusSchema } from './tracker-rpc.ts';
+import { dialVerdictSchema, trackerStatusSchema } from './tracker-rpc.ts';
 
 export const controlHelloSchema = v.strictObject({
   program: v.picklist(['mt', 'mt-peerd']),
@@ -46,7 +46,10 @@ export type DownloadRow = v.InferOutput<typeof downloadRowSchema>;
 export const shareRowSchema = v.strictObject({
   ...ofFile,
   path: v.string(),
-  state: v.picklist(['shared', 'missing', 'changed', 'not_shared', 'pending']),
+  /** `damaged`: some pieces differ on the disk, the others are served. */
+  state: v.picklist(['shared', 'missing', 'changed', 'damaged', 'not_shared', 'pending']),
+  /** What is wrong, what is being done about it, what one can do. */
+  note: v.optional(v.string()),
 });
 export type ShareRow = v.InferOutput<typeof shareRowSchema>;
 
@@ -132,7 +135,11 @@ export const controlApi = {
       files: v.array(
         v.strictObject({
           file_name: fileNameSchema,
+          kind: v.picklist(['file', 'directory']),
+          /** What a download moves: of a directory, its files and the list of them. */
           size: countSchema,
+          /** Bytes of the file, or of all files of the directory. */
+          content_size: countSchema,
           sha1: v.string(),
           piece_count: countSchema,
           seeders: countSchema,
@@ -168,7 +175,9 @@ export const controlApi = {
       { path: pathSchema, group_id: idSchema },
       v.strictObject({
         ...ofFile,
+        kind: v.picklist(['file', 'directory']),
         size: countSchema,
+        content_size: countSchema,
         sha1: v.string(),
         piece_count: countSchema,
         /** False: the group had this very file, and this daemon is one more seeder. */
@@ -211,6 +220,25 @@ export const controlApi = {
   remove_file: method(ofFile),
   show_shares: method({}, v.strictObject({ shares: v.array(shareRowSchema) })),
   tracker_status: method({}, trackerStatusSchema),
+
+  /** How far each tracker's clock is ahead of this machine's, in ms; wrong by at most `within_ms`. */
+  check_clocks: method(
+    {},
+    v.strictObject({
+      within_ms: countSchema,
+      trackers: v.array(v.strictObject({ number: countSchema, ahead_ms: v.pipe(v.number(), v.safeInteger()) })),
+    }),
+  ),
+  /** Whether a tracker, dialling as a peer would, reaches this daemon. */
+  check_port: method(
+    {},
+    v.strictObject({
+      address: v.string(),
+      tracker: v.string(),
+      verdict: dialVerdictSchema,
+      why: v.nullable(v.string()),
+    }),
+  ),
 } as const satisfies Api;
 
 export type ControlApi = typeof controlApi;

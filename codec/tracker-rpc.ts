@@ -172,6 +172,8 @@ export const trackerApi = {
         v.strictObject({
           file_name: fileNameSchema,
           size: countSchema,
+          /** Of a directory: bytes of its tree document (codec/tree.ts), which `size` includes. */
+          tree_size: v.optional(countSchema),
           sha1: sha1Schema,
           piece_count: countSchema,
           seeders: countSchema,
@@ -212,6 +214,36 @@ export const trackerApi = {
   get_manifest: {
     params: v.strictObject({ session: tokenSchema, ...ofFile }),
     result: v.strictObject({ manifest: v.instance(Uint8Array) }),
+  },
+
+  /**
+   * For a seeder that may have missed news: whether holders of tickets are still logged in on that daemon and members of that group.
+   * One standing for each holder, in their order. Of groups that the asker is no member of: `left`.
+   */
+  check_holders: {
+    params: v.strictObject({
+      session: tokenSchema,
+      holders: v.pipe(
+        v.array(v.strictObject({ user_id: idSchema, fingerprint: fingerprintSchema, group_id: idSchema })),
+        v.maxLength(PAGE_ITEMS_MAX),
+      ),
+    }),
+    result: v.strictObject({ standings: v.array(v.picklist(['valid', 'logged_out', 'left'])) }),
+  },
+  /**
+   * A source was banned by this daemon for a file. Written into the tracker's log, for people to judge; changes nothing: a reporter who
+   * lies harms nobody. Answered when the source is one that the trackers named; the same report again is not written again.
+   */
+  report_peer: {
+    params: v.strictObject({
+      session: tokenSchema,
+      ...ofFile,
+      user_id: idSchema,
+      fingerprint: fingerprintSchema,
+      /** `corrupt`: pieces that did not match their hash; `protocol`: impossible messages; `stalls`: accepted and never sent. */
+      reason: v.picklist(['corrupt', 'protocol', 'stalls']),
+    }),
+    result: nothing,
   },
 
   /** The daemon lives. `online` false: its lease ran out meanwhile, so it must `resume`. */

@@ -143,7 +143,8 @@ export class TrackerClient {
     params: ReadParams<M>,
     settings: CallSettings = {},
   ): Promise<Result<TrackerApi, M>> {
-    const session = method === 'tracker_status' ? {} : { session: this.#requireSession(settings) };
+    const isOpen = method === 'tracker_status' || method === 'read_clocks';
+    const session = isOpen ? {} : { session: this.#requireSession(settings) };
     const full = { ...session, ...params } as unknown as Params<TrackerApi, M>;
     return this.#read(method, full, this.#begin(method, settings));
   }

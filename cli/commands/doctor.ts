@@ -9,13 +9,15 @@ import { socketPath } from '../socket-path.ts';
 export default class Doctor extends BaseCommand {
   static override description = `Looks at everything that a working daemon needs: each line is well, or says what to do.
 
-Checks the socket, versions, login, trackers, quorum, the peer port (from this computer), disk space, open files, keys, and shares. Ends with the exit number of the first problem.`;
+Checks the socket, versions, login, trackers, quorum, clocks, the peer port (from this computer, and from a tracker that is asked to dial it), disk space, open files, keys, and shares. Ends with the exit number of the first problem.`;
   static override examples = ['mt doctor', 'mt doctor --json'];
   static override errors = [
     ...DAEMON_ERRORS,
     'NOT_LOGGED_IN',
     'TRACKER_UNREACHABLE',
     'NO_QUORUM',
+    'NO_SEEDERS',
+    'FORBIDDEN',
     'PATH_NOT_FOUND',
     'DISK_FULL',
     'PERMISSION',
@@ -45,10 +47,21 @@ Checks the socket, versions, login, trackers, quorum, the peer port (from this c
       await attempt('quorum', async () => checks.checkQuorum(await this.ask('tracker_status', {}))),
       await attempt('waiting', () => checks.checkOutbox(status)),
       await attempt('peer port', () => checks.checkPort(status)),
+      ...(status.tracker.connected ? await this.#askTracker(status) : []),
       await attempt('disk', () => checks.checkDisk(status)),
       await attempt('open files', () => checks.checkOpenFiles(status)),
       await attempt('keys', () => checks.checkKeys(status)),
       await attempt('shares', async () => checks.checkShares((await this.ask('show_shares', {})).shares)),
+    ];
+  }
+
+  /** What only another computer can see. */
+  async #askTracker({ user_id }: checks.DaemonStatus): Promise<checks.Finding[]> {
+    return [
+      ...(user_id === null
+        ? [] // the tracker knows the address of those only who are logged in
+        : [await attempt('from outside', async () => checks.checkOutside(await this.ask('check_port', {})))]),
+      await attempt('clock', async () => checks.checkClocks(await this.ask('check_clocks', {}))),
     ];
   }
 }

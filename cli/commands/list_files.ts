@@ -6,7 +6,9 @@ import { table } from '../render/table.ts';
 import { formatSize } from '../render/units.ts';
 
 export default class ListFiles extends BaseCommand {
-  static override description = 'Lists the files of a group: name, size, seeders online, SHA-1. For members only.';
+  static override description = `Lists the files of a group: name, size, seeders online, SHA-1. For members only.
+
+A shared directory is one entry, shown with a slash behind its name and the size of all files in it.`;
   static override examples = ['mt list_files lab', 'mt list_files lab --json'];
   static override aliases = ['list_file'];
   static override args = { group_id: groupArg };
@@ -17,8 +19,8 @@ export default class ListFiles extends BaseCommand {
     const { files } = await this.ask('list_files', { group_id: requireId('group', args.group_id) });
     if (files.length === 0) this.note('There are no files yet. Share one with: mt upload_file <path> <group_id>');
     const rows = files.map((file) => [
-      printable(file.file_name),
-      formatSize(file.size),
+      printable(file.file_name) + (file.kind === 'directory' ? '/' : ''),
+      formatSize(file.content_size),
       String(file.seeders),
       file.sha1,
     ]);

@@ -1,16 +1,19 @@
 // What `mt doctor` looks at, one function a check. Each looks only, changes nothing, and says what to do when it is not well.
-// They run beside the daemon, as the same user on the same computer: what only another computer can see is not claimed.
+// They run beside the daemon, as the same user on the same computer: what only another computer can see, a tracker is asked for.
 import { readFileSync, statfsSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { ControlApi } from '../../codec/control-api.ts';
 import type { ErrorCode } from '../../codec/errors.ts';
 import type { Result } from '../../codec/rpc.ts';
-import { formatSize } from '../render/units.ts';
+import { CLOCK_SKEW_MS } from '../../codec/ticket.ts';
+import { formatDuration, formatSize } from '../render/units.ts';
 import { VERSION } from '../version.ts';
 
 export type DaemonStatus = Result<ControlApi, 'status'>;
 export type TrackerStatus = Result<ControlApi, 'tracker_status'>;
+export type Clocks = Result<ControlApi, 'check_clocks'>;
+export type PortCheck = Result<ControlApi, 'check_port'>;
 export type Shares = Result<ControlApi, 'show_shares'>['shares'];
 
 export interface Finding {
@@ -28,6 +31,8 @@ const FREE_BYTES_MIN = 1024 ** 3;
 /** A daemon holds a socket or two a peer, and a file a transfer. */
 const OPEN_FILES_MIN = 4_096;
 const CONNECT_MS_MAX = 3_000;
+/** Half of what tickets bear: two daemons may be wrong in opposite directions. */
+const CLOCK_AHEAD_MS_MAX = CLOCK_SKEW_MS / 2;
 
 function good(check: string, detail: string): Finding {
   return { check, ok: true, detail, advice: null, code: null };
@@ -91,6 +96,32 @@ export async function checkPort({ address }: DaemonStatus): Promise<Finding> {
   if (failure === null) return good('peer port', `${address} answers from this computer`);
   const advice = 'Let it through the firewall, or tell peers another address with mt-peerd --announce HOST:PORT.';
   return bad('peer port', 'ADDRESS_IN_USE', `${address}: ${failure}`, advice);
+}
+
+/** Rights to fetch are tickets that hold for minutes: a clock that is far off makes seeders refuse them. */
+export function checkClocks({ trackers, within_ms }: Clocks): Finding {
+  const worst = trackers.reduce((a, b) => (Math.abs(b.ahead_ms) > Math.abs(a.ahead_ms) ? b : a));
+  const off = formatDuration(Math.abs(worst.ahead_ms));
+  if (Math.abs(worst.ahead_ms) <= CLOCK_AHEAD_MS_MAX) {
+    const compared = `${trackers.length} ${trackers.length === 1 ? 'tracker' : 'trackers'}`;
+    return good('clock', `within ${Math.abs(worst.ahead_ms) + within_ms} ms of ${compared}`);
+  }
+  const isEverywhere = trackers.every(({ ahead_ms }) => Math.abs(ahead_ms - worst.ahead_ms) <= CLOCK_AHEAD_MS_MAX);
+  const whose = isEverywhere ? "this computer's clock" : `the clock of tracker ${worst.number}`;
+  const isBehind = isEverywhere ? worst.ahead_ms > 0 : worst.ahead_ms < 0;
+  const detail = `${whose} is ${off} ${isBehind ? 'slow' : 'fast'}`;
+  return bad('clock', 'FORBIDDEN', detail, 'Set it, and let it be kept: timedatectl set-ntp true');
+}
+
+/** Dialled from a tracker, as a peer would. */
+export function checkOutside({ address, tracker, verdict, why }: PortCheck): Finding {
+  if (verdict === 'reachable') return good('from outside', `${address} answers the tracker at ${tracker}`);
+  if (verdict === 'not_tried') return good('from outside', `not checked: ${why}`);
+  const advice =
+    verdict === 'somebody_else'
+      ? 'Peers reach something else there: forward the port to this computer, or announce the right address with mt-peerd --announce HOST:PORT.'
+      : 'Let the port through the firewall, or forward it and tell peers the way with mt-peerd --announce HOST:PORT. Until then others cannot fetch from you; you can from them.';
+  return bad('from outside', 'NO_SEEDERS', `${address} from the tracker at ${tracker}: ${why}`, advice);
 }
 
 export function checkDisk({ data_dir }: DaemonStatus): Finding {

@@ -50,6 +50,31 @@ export function waitingRow(number: number, note: string): StatusRow {
   return { number, address: '', role: 'learner', ...UNKNOWN, note };
 }
 
+export interface OtherClock {
+  readonly number: number;
+  /** How far it is ahead of this tracker's clock, in ms; half the way there and back is taken off. */
+  readonly ahead_ms: number;
+}
+
+/** The clocks of the trackers that answer. */
+export async function otherClocks(own: number, engine: Engine, links: Links): Promise<OtherClock[]> {
+  const others = engine.status().members.filter(({ number, standing }) => number !== own && standing !== 'removed');
+  const clocks = await Promise.all(others.map(({ number }) => clockOf(number, links)));
+  return clocks.filter((clock) => clock !== null);
+}
+
+async function clockOf(number: number, links: Links): Promise<OtherClock | null> {
+  const rpc = links.byNumber(number)?.rpc;
+  if (!rpc) return null;
+  const askedAtMs = Date.now();
+  try {
+    const { now } = await rpc.call('clock', {}, { timeoutMs: ASK_MS });
+    return { number, ahead_ms: Math.round(now - (askedAtMs + Date.now()) / 2) };
+  } catch {
+    return null; // it is away, or of an earlier version
+  }
+}
+
 async function ask(member: Entry, links: Links): Promise<StatusRow> {
   const { number, standing } = member;
   const known = { number, address: formatAddress(member) };

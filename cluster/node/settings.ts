@@ -94,6 +94,10 @@ export const CONNECTIONS_DEFAULT: AdmissionLimits = {
  */
 export const ACCOUNTS_PER_ADDRESS = { burst: 500, perSecond: 1 } as const;
 export const CLIENTS_PER_ADDRESS = { burst: 4_096, perSecond: 4 } as const;
+/** Reports of banned sources that a tracker writes down: a download from a crowd of liars, then one in a minute. */
+export const REPORTS_PER_USER = { burst: 30, perSecond: 1 / 60 } as const;
+/** `mt doctor` asks to be dialled; somebody who mends a firewall asks a few times in a row. */
+export const DIAL_BACKS_PER_ADDRESS = { burst: 10, perSecond: 0.2 } as const;
 
 /** Re-dialling another tracker. */
 export const DIAL_BACKOFF_MS_MIN = 50;

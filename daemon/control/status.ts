@@ -5,14 +5,16 @@ import { formatAddress } from '../../codec/ids.ts';
 import type { Handlers } from '../../codec/rpc.ts';
 import type { TrackerStatus } from '../../codec/tracker-rpc.ts';
 import { COMMAND_MS_DEFAULT } from '../tracker-client.ts';
-import type { ControlContext } from './context.ts';
+import { type ControlContext, waitOf } from './context.ts';
 
 /** `status` is about this daemon: it does not wait for trackers that are slow to say who leads. */
 const LEADER_MS_MAX = 500;
 /** A living tracker answers in milliseconds, also without a quorum. */
 const TRACKERS_MS_MAX = 3_000;
 
-export function statusHandlers(context: ControlContext): Pick<Handlers<ControlApi>, 'status' | 'tracker_status'> {
+type StatusMethod = 'status' | 'tracker_status' | 'check_clocks' | 'check_port';
+
+export function statusHandlers(context: ControlContext): Pick<Handlers<ControlApi>, StatusMethod> {
   const { client, session, shares, outbox, dataPlane, about } = context;
   return {
     status: async (_params, { signal }) => {
@@ -50,6 +52,25 @@ export function statusHandlers(context: ControlContext): Pick<Handlers<ControlAp
         if (isMtError(error, 'TRACKER_UNREACHABLE', 'NO_QUORUM')) return allUnreachable(client);
         throw error;
       });
+    },
+    check_clocks: async (params, { signal }) => {
+      await client.read('read_clocks', {}, waitOf(params, signal)); // a link that had to be made first is not measured
+      const askedAtMs = performance.now();
+      const { now, others } = await client.read('read_clocks', {}, waitOf(params, signal));
+      const ahead_ms = now - Date.now();
+      const number = client.tracker?.number ?? 0;
+      return {
+        within_ms: Math.ceil(performance.now() - askedAtMs),
+        trackers: [
+          { number, ahead_ms },
+          ...others.map((other) => ({ number: other.number, ahead_ms: other.ahead_ms + ahead_ms })),
+        ],
+      };
+    },
+    check_port: async (params, { signal }) => {
+      const { address, verdict, why } = await client.read('dial_back', {}, waitOf(params, signal));
+      const tracker = client.tracker;
+      return { address: formatAddress(address), tracker: tracker ? formatAddress(tracker.address) : '', verdict, why };
     },
   };
 }

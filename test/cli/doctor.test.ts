@@ -13,7 +13,15 @@ let server: ControlServer;
 let peerPort: Server;
 let port = 0;
 /** What a test changes before it asks. */
-let ailment: { status?: object; tracker?: object; leader?: number | null; reachable?: boolean; share?: string };
+let ailment: {
+  status?: object;
+  tracker?: object;
+  leader?: number | null;
+  reachable?: boolean;
+  share?: string;
+  clocks?: { number: number; ahead_ms: number }[];
+  outside?: { verdict: 'unreachable' | 'somebody_else' | 'not_tried'; why: string };
+};
 
 test.before.each(async () => {
   ailment = {};
@@ -54,6 +62,14 @@ test.before.each(async () => {
       })),
       leader: ailment.leader === undefined ? 1 : ailment.leader,
     }),
+    check_clocks: () => ({ within_ms: 2, trackers: ailment.clocks ?? [{ number: 1, ahead_ms: 40 }] }),
+    check_port: () => ({
+      address: `127.0.0.1:${port}`,
+      tracker: '127.0.0.1:5353',
+      verdict: 'reachable' as const,
+      why: null,
+      ...ailment.outside,
+    }),
     show_shares: () => ({
       shares: [{ group_id: 'lab', file_name: 'f', path: '/f', state: (ailment.share ?? 'shared') as 'shared' }],
     }),
@@ -76,7 +92,7 @@ async function problems(): Promise<{ exit: number | null; bad: Finding[] }> {
 test('all is well', async () => {
   const { exit, stdout, stderr } = await mt(['doctor'], { socket: server.socketPath });
   assert.equal([exit, stderr], [0, '']);
-  assert.is(stdout.split('\n').filter((line) => line.startsWith('ok  ')).length, 11, stdout);
+  assert.is(stdout.split('\n').filter((line) => line.startsWith('ok  ')).length, 13, stdout);
 });
 
 test('each ailment has its line, its advice and its exit number', async () => {
@@ -88,12 +104,33 @@ test('each ailment has its line, its advice and its exit number', async () => {
     ['quorum', 7, { reachable: false }],
     ['waiting', 7, { tracker: { outbox: 2 } }],
     ['shares', 6, { share: 'missing' }],
+    ['from outside', 7, { outside: { verdict: 'unreachable', why: 'no answer: a firewall?' } }],
+    ['from outside', 7, { outside: { verdict: 'somebody_else', why: 'another program answers there' } }],
+    ['clock', 5, { clocks: [{ number: 1, ahead_ms: -90_000 }] }],
   ];
   for (const [check, number, change] of cases) {
     ailment = change;
     const { exit, bad } = await problems();
     assert.equal([bad.map((finding) => finding.check), exit], [[check], number]);
   }
+});
+
+test('whose clock is wrong', async () => {
+  const cases: [number[], RegExp][] = [
+    [[100_000, 100_050, 99_950], /this computer's clock is 1 min 40 s slow/],
+    [[-100_000, -100_050], /this computer's clock is 1 min 40 s fast/],
+    [[5, -100_000, 20], /the clock of tracker 2 is 1 min 40 s slow/],
+    [[5, 20, 100_000], /the clock of tracker 3 is 1 min 40 s fast/],
+  ];
+  for (const [ahead, says] of cases) {
+    ailment = { clocks: ahead.map((ahead_ms, index) => ({ number: index + 1, ahead_ms })) };
+    assert.match((await problems()).bad[0]!.detail, says);
+  }
+});
+
+test('what no tracker could check is no ailment', async () => {
+  ailment = { outside: { verdict: 'not_tried', why: 'the tracker is busy' } };
+  assert.equal(await problems(), { exit: 0, bad: [] });
 });
 
 test('a key or a socket that others can open', async () => {

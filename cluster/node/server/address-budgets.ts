@@ -1,7 +1,7 @@
 // What one address may begin on this tracker: a burst, then so many a second (a token bucket each). Beyond it, a clear refusal before
 // any work. Not logged: each tracker counts for itself, which is enough to keep one address from crowding out the others.
 import { MtError } from '../../../codec/errors.ts';
-import { ACCOUNTS_PER_ADDRESS, CLIENTS_PER_ADDRESS } from '../settings.ts';
+import { ACCOUNTS_PER_ADDRESS, CLIENTS_PER_ADDRESS, DIAL_BACKS_PER_ADDRESS } from '../settings.ts';
 
 /** Addresses remembered; a full bucket needs no memory, and the least recently used makes room. */
 const ADDRESSES_MAX = 65_536;
@@ -33,5 +33,6 @@ export class Budget {
 
 export class AddressBudgets {
   readonly accounts = new Budget('new accounts', ACCOUNTS_PER_ADDRESS);
+  readonly dialBacks = new Budget('requests to be dialled', DIAL_BACKS_PER_ADDRESS);
   readonly clients = new Budget('new clients', CLIENTS_PER_ADDRESS);
 }

@@ -7,11 +7,13 @@ import type { CallContext, EventOf, Handlers } from '../../../codec/rpc.ts';
 import type { TrackerApi, TrackerStatus } from '../../../codec/tracker-rpc.ts';
 import type { State } from '../../state/state.ts';
 import type { ManifestTable } from '../../store/manifest-table.ts';
+import type { OtherClock } from '../cluster-status.ts';
 import type { Engine } from '../engine.ts';
 import type { Leases } from '../leases.ts';
 import type { Passwords } from '../passwords.ts';
 import type { ClusterKey } from '../tls.ts';
 import type { AddressBudgets } from './address-budgets.ts';
+import type { PeerReports } from './peer-reports.ts';
 import type { WatchHub } from './watch-hub.ts';
 
 export interface ServerContext {
@@ -24,10 +26,13 @@ export interface ServerContext {
   readonly key: ClusterKey;
   readonly watches: WatchHub;
   readonly budgets: AddressBudgets;
+  readonly reports: PeerReports;
   readonly log: Logger;
   /** Every member with its address, for daemons to remember. */
   readonly members: () => { number: number; address: Address }[];
   readonly clusterStatus: () => Promise<TrackerStatus>;
+  /** The clocks of the other trackers against this one's. */
+  readonly otherClocks: () => Promise<OtherClock[]>;
 }
 
 /** The daemon at the other end of a connection. */

@@ -8,7 +8,9 @@ import { daemonHelloSchema, type TrackerApi, type TrackerHello, trackerApi } fro
 import { accountHandlers } from './accounts.ts';
 import { commandHandlers } from './commands.ts';
 import type { Caller, HandlerTable, ServerContext } from './context.ts';
+import { peerReportHandlers } from './peer-reports.ts';
 import { readHandlers } from './reads.ts';
+import { selfCheckHandlers } from './self-check.ts';
 import { watchFile } from './watch-file.ts';
 import { watchSession } from './watch-session.ts';
 
@@ -16,6 +18,8 @@ const HANDLERS = {
   ...commandHandlers,
   ...accountHandlers,
   ...readHandlers,
+  ...peerReportHandlers,
+  ...selfCheckHandlers,
   watch_file: watchFile,
   watch_session: watchSession,
 } as HandlerTable;

@@ -48,7 +48,8 @@ const seeders: Handler<'list_seeders'> = async (context, caller, params, { timeo
 
 const files: Handler<'list_files'> = async (context, caller, params, { timeoutMs }) => {
   await context.engine.readBarrier(timeoutMs);
-  return listFiles(context.state(), actorOf(caller, params), params, context.leases.shortfallOf);
+  const treeSizeOf = (hash: Uint8Array) => context.manifests.treeSize(hash);
+  return listFiles(context.state(), actorOf(caller, params), params, context.leases.shortfallOf, treeSizeOf);
 };
 
 const locate: Handler<'locate_file'> = async (context, caller, params, { timeoutMs }) => {
