@@ -1,30 +1,57 @@
 // The real state machine (cluster/state) as a simulated node holds it: applied entry by entry, saved to bytes, brought back.
+// There are two versions of the program: the second one knows a command more, as the next release of the real one will.
 import { createHash } from 'node:crypto';
 import type { Entry } from '../../cluster/raft/types.ts';
 import { advance, apply } from '../../cluster/state/apply.ts';
-import { decodeCommand } from '../../cluster/state/commands.ts';
+import { decodeCommand, encodeCommand } from '../../cluster/state/commands.ts';
 import { listGroups } from '../../cluster/state/queries.ts';
 import { SnapshotReader } from '../../cluster/state/restore.ts';
 import { takeSnapshot } from '../../cluster/state/snapshot.ts';
 import { emptyState, type State, stateHash } from '../../cluster/state/state.ts';
-import type { Reply } from '../../cluster/state/types.ts';
+import type { Command, Reply } from '../../cluster/state/types.ts';
 
 export const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest();
 
+export type Program = 1 | 2;
+
+const FUTURE_TYPE = 'set_limits_anew';
+const SET_LIMITS = 'set_limits';
+
+/** A command that only program 2 knows. Its effect is seen in the state's hash, and nowhere else. */
+export function futureCommand(): Uint8Array {
+  const payload = { groups_per_user: 9_999, files_per_user: 9_999 };
+  const actor = { fingerprint: null, session: null };
+  const command: Command = { type: SET_LIMITS, clientId: null, seq: 0, acked: 0, actor, at: 0, payload };
+  return retyped(encodeCommand(command), SET_LIMITS, FUTURE_TYPE);
+}
+
+/** A CBOR text of less than 24 bytes is its length, then its bytes. */
+const text = (type: string): Buffer => Buffer.from([0x60 + type.length, ...Buffer.from(type)]);
+
+/** The same entry with another type. */
+function retyped(data: Uint8Array, from: string, to: string): Uint8Array {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.length);
+  const at = bytes.indexOf(text(from));
+  if (at < 0) return data;
+  return Buffer.concat([bytes.subarray(0, at), text(to), bytes.subarray(at + 1 + from.length)]);
+}
+
 export class App {
   state: State;
+  readonly program: Program;
 
-  private constructor(state: State) {
+  private constructor(state: State, program: Program) {
     this.state = state;
+    this.program = program;
   }
 
-  static empty(): App {
-    return new App(emptyState());
+  static empty(program: Program): App {
+    return new App(emptyState(), program);
   }
 
   /** From `save`. */
-  static load(bytes: Uint8Array): App {
-    if (bytes.length === 0) return App.empty();
+  static load(bytes: Uint8Array, program: Program): App {
+    if (bytes.length === 0) return App.empty(program);
     const reader = new SnapshotReader(sha256);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     for (let at = 0; at < bytes.length; ) {
@@ -32,7 +59,7 @@ export class App {
       reader.push(bytes.slice(at + 4, at + 4 + size));
       at += 4 + size;
     }
-    return new App(reader.finish());
+    return new App(reader.finish(), program);
   }
 
   /** Every chunk of the real snapshot format, each behind its length. */
@@ -47,13 +74,17 @@ export class App {
     return Buffer.concat(parts);
   }
 
-  /** @returns the reply to a command; null for other entries. */
+  /** @returns the reply to a command; null for other entries. @throws UnknownCommandError: the node must halt. */
   apply(entry: Entry): Reply | null {
     if (entry.kind !== 'command') {
       advance(this.state, entry.index);
       return null;
     }
-    return apply(this.state, entry.index, decodeCommand(entry.data)).reply;
+    return apply(this.state, entry.index, this.#decode(entry.data)).reply;
+  }
+
+  #decode(data: Uint8Array): Command {
+    return decodeCommand(this.program === 1 ? data : retyped(data, FUTURE_TYPE, SET_LIMITS));
   }
 
   hash(): string {

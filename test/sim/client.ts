@@ -5,8 +5,9 @@ import { credentials } from '../../cluster/state/lookups.ts';
 import type { Command, Reply } from '../../cluster/state/types.ts';
 import type { GroupInput, GroupOutput } from './groups-model.ts';
 import type { Operation } from './linearizability.ts';
-import type { Answer, SimNode } from './node.ts';
+import type { SimNode } from './node.ts';
 import type { Prng } from './prng.ts';
+import type { Answer } from './surroundings.ts';
 import type { World } from './world.ts';
 
 /** Unix ms at virtual time 0. */
@@ -173,7 +174,7 @@ export class SimClient {
     this.#travel(() => {
       if (!node.isUp) return this.#travel(() => settle(null));
       const stamped = bytes.slice();
-      stampCommand(stamped, EPOCH_MS + Math.floor(this.#world.now));
+      stampCommand(stamped, EPOCH_MS + Math.floor(this.#world.now) + node.clockOffsetMs);
       node.propose(stamped, (answer: Answer) => this.#travel(() => settle(answer.ok ? answer.reply : null)));
     });
   }

@@ -2,6 +2,7 @@
 // (restart what crashed, bring wiped members back through the log, grow and shrink).
 import type { InstallSnapshot, Message } from '../../cluster/raft/messages.ts';
 import type { Membership, MembershipChange, NodeId, Output } from '../../cluster/raft/types.ts';
+import { futureCommand, type Program } from './app.ts';
 import { SimClient } from './client.ts';
 import type { StoredSnapshot } from './disk.ts';
 import { Invariants } from './invariants.ts';
@@ -28,6 +29,8 @@ export class SimCluster {
   readonly #wanted = new Set<number>();
   /** Members whose disk lost something they may have promised, until they are whole again. */
   readonly #hurt = new Set<SimNode>();
+  /** What a tracker that is added now runs. */
+  #program: Program = 1;
   /** Faults no longer end by themselves: the healing phase has begun. */
   isHealing = false;
 
@@ -117,6 +120,27 @@ export class SimCluster {
     return `${text} for ${durationMs} ms`;
   }
 
+  /**
+   * One tracker after the other is restarted with the next version of the program. Then a command is logged that only this one
+   * knows; a careless operator does not wait for the last.
+   */
+  upgrade(everyMs: number, careless: boolean): string | null {
+    if (this.#program === 2) return null;
+    this.#program = 2;
+    for (const [i, node] of this.nodes.entries()) {
+      this.world.after(i * everyMs, () => {
+        if (this.isHealing) return;
+        node.program = 2;
+        this.crash(node, everyMs / 2);
+      });
+    }
+    const firstAt = careless ? everyMs : this.nodes.length * everyMs;
+    for (const again of [0, 500, 1_500]) {
+      this.world.after(firstAt + again, () => this.leader?.propose(futureCommand(), () => {}));
+    }
+    return `upgrade to program 2, one every ${everyMs} ms${careless ? ', and not waited for' : ''}`;
+  }
+
   transferLeadership(): string | null {
     const { leader } = this;
     leader?.request((ref) => ({ type: 'transfer_leadership', ref, to: null }));
@@ -150,6 +174,7 @@ export class SimCluster {
     const down = this.#chooseDead();
     for (const node of this.nodes) {
       node.clockRate = 1;
+      node.program = this.#program;
       node.disk.latencyMs = 1;
       node.disk.stalledUntil = 0;
       this.#emptyDisk(node);
@@ -180,6 +205,7 @@ export class SimCluster {
   #addNode(number: number, founding: StoredSnapshot): SimNode {
     const node = new SimNode(number, this.world, this.#random.fork(), this.#surroundings(), founding);
     node.snapshotEvery = this.#random.pick([25, 60, 200]);
+    node.program = this.#program;
     node.sending = this.#sending;
     this.nodes.push(node);
     this.#wanted.add(number);
@@ -289,10 +315,15 @@ export class SimCluster {
   #chooseDead(): Set<SimNode> {
     const members = [...this.#wanted].map((number) => this.nodes[number - 1]!);
     const spare = Math.floor((members.length - 1) / 2) - this.#hurt.size;
-    const { leader } = this;
-    const voters = leader?.raft?.status().membership.voters;
-    const settled = voters && voters.length === members.length && members.every((node) => voters.includes(node.id));
-    if (!settled || spare <= 0) return new Set();
+    const status = this.leader?.raft?.status();
+    const voters = status?.membership.voters ?? [];
+    // A membership that is not committed yet may die with its leader: the one before it has other majorities.
+    const isSettled =
+      status !== undefined &&
+      status.membershipIndex <= status.commitIndex &&
+      voters.length === members.length &&
+      members.every((node) => voters.includes(node.id));
+    if (!isSettled || spare <= 0) return new Set();
     return new Set(
       this.#random.shuffle(members.filter((node) => !this.#hurt.has(node))).slice(0, this.#random.int(0, spare)),
     );

@@ -135,8 +135,14 @@ const FAULTS = {
     node.clockRate = random.pick([0.8, 1, 1.25]);
     return `${node.id} clock runs at ${node.clockRate}`;
   },
+  clock_jump: (cluster, random) => {
+    const node = random.pick(cluster.nodes);
+    node.clockOffsetMs = random.pick([-3_600_000, -5_000, 0, 5_000, 600_000]);
+    return `${node.id} calendar jumps, wrong by ${node.clockOffsetMs} ms`;
+  },
   grow: (cluster) => cluster.grow(),
   shrink: (cluster, random) => cluster.shrink(random),
+  upgrade: (cluster, random) => cluster.upgrade(random.int(100, 2_000), random.chance(0.3)),
   unreachable: (cluster, random) => {
     const [a, b] = random.shuffle(cluster.nodes);
     if (!a || !b) return null;

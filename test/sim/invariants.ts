@@ -81,11 +81,12 @@ export class Invariants {
   }
 
   #inOrder(node: SimNode, status: Status): void {
-    const { snapshotIndex } = node;
+    const { snapshotIndex, baseIndex } = node;
     const { commitIndex, appliedIndex, lastIndex, firstIndex, term } = status;
     const order = () =>
-      `first ${firstIndex}, snapshot ${snapshotIndex}, applied ${appliedIndex}, commit ${commitIndex}, last ${lastIndex}`;
-    const fine = firstIndex - 1 <= snapshotIndex && appliedIndex <= commitIndex && commitIndex <= lastIndex;
+      `first ${firstIndex}, snapshot ${snapshotIndex} (of the state: ${baseIndex}), applied ${appliedIndex}, commit ${commitIndex}, last ${lastIndex}`;
+    const inOrder = firstIndex - 1 <= snapshotIndex && appliedIndex <= commitIndex && commitIndex <= lastIndex;
+    const fine = inOrder && baseIndex <= appliedIndex;
     if (!fine) throw new Violation(`indexes of ${node.id} out of order: ${order()}`);
     const before = this.#seen.get(node.id);
     if (before && before.life === node.raft) {

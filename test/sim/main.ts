@@ -32,13 +32,14 @@ async function main(): Promise<void> {
     allowPositionals: true,
   });
   if (values.seed !== undefined) return replay(Number(values.seed));
-  if (values.mutants) process.exit((await checkMutants(positionals)) ? 0 : 1);
+  const threads = values.threads === undefined ? availableParallelism() : Number(values.threads);
+  if (values.mutants) process.exit((await checkMutants(positionals, threads)) ? 0 : 1);
   const ok = await runMany({
     start: Number(values.start),
     count: Number(values.seeds ?? 100),
     stopAtFirst: values['stop-at-first'],
     secondsMax: values.seconds === undefined ? Number.POSITIVE_INFINITY : Number(values.seconds),
-    threads: values.threads === undefined ? availableParallelism() : Number(values.threads),
+    threads,
   });
   process.exit(ok ? 0 : 1);
 }
@@ -85,9 +86,11 @@ async function runMany({ start, count, stopAtFirst, secondsMax, threads }: Many)
       console.log(`  ${results.length} seeds, ${(results.length / elapsed()).toFixed(1)} seeds/s`);
     }
   };
+  // Every worker compiles anew: many seeds in one, but none that outlives the others or the time by much.
+  const batch = stopAtFirst || Number.isFinite(secondsMax) ? 25 : Math.max(25, Math.min(200, count / threads / 4));
   const runThread = async () => {
     while (more()) {
-      const seeds = Array.from({ length: Math.min(25, start + count - next) }, () => next++);
+      const seeds = Array.from({ length: Math.min(batch, start + count - next) }, () => next++);
       await runBatch(seeds, onResult);
     }
   };
@@ -111,17 +114,17 @@ function runBatch(seeds: readonly number[], onResult: (result: RunResult) => voi
 function summarise(results: readonly RunResult[], failures: readonly RunResult[], seconds: number): void {
   const median = (of: (result: RunResult) => number) => results.map(of).sort((a, b) => a - b)[results.length >> 1] ?? 0;
   const sum = (of: (result: RunResult) => number) => results.reduce((total, result) => total + of(result), 0);
+  const shownFailures = failures
+    .slice(0, 20)
+    .map((r) => r.seed)
+    .join(' ');
   console.log(
     [
       `${results.length} seeds in ${seconds.toFixed(1)} s: ${(results.length / seconds).toFixed(1)} seeds/s, ${(sum((r) => r.virtualMs) / 3_600_000).toFixed(1)} virtual hours`,
       `${sum((r) => r.faults)} faults, ${sum((r) => r.commands)} client commands checked (${sum((r) => r.unknown)} of unknown fate), ${sum((r) => r.entries)} entries, ${sum((r) => r.checks)} invariant checks`,
       `median per seed: ${(median((r) => r.virtualMs) / 1000).toFixed(0)} virtual s, ${median((r) => r.commands)} commands, ${median((r) => r.faults)} faults; healed in ${median((r) => r.convergeMs).toFixed(0)} virtual ms`,
-      failures.length === 0
-        ? 'no violation'
-        : `${failures.length} FAILED: ${failures
-            .map((r) => r.seed)
-            .slice(0, 20)
-            .join(' ')}`,
+      `failing seeds: ${shownFailures || 'none'}`,
+      `${results.length - failures.length} passed, ${failures.length} failed (seeds)`,
     ].join('\n'),
   );
 }

@@ -4,38 +4,33 @@ import { createRaft } from '../../cluster/raft/core.ts';
 import { decodeMembership } from '../../cluster/raft/membership.ts';
 import type { InstallSnapshot, Message } from '../../cluster/raft/messages.ts';
 import type { Entry, Index, Input, Membership, NodeId, Output, Raft, Write } from '../../cluster/raft/types.ts';
-import type { Reply } from '../../cluster/state/types.ts';
-import { App } from './app.ts';
+import { UnknownCommandError } from '../../cluster/state/commands.ts';
+import { App, type Program } from './app.ts';
 import { DamagedRow, SimDisk, type StoredSnapshot } from './disk.ts';
 import type { Prng } from './prng.ts';
+import type { Answer, Surroundings } from './surroundings.ts';
 import type { World } from './world.ts';
 
 export const TICK_MS = 10;
 const ELECTION_TICKS = 15;
 /** Entries kept behind a snapshot for followers that are a little late. */
 const KEEP_ENTRIES = 20;
-
-export type Answer = { readonly ok: true; readonly reply: Reply | null } | { readonly ok: false; readonly why: string };
-
-/** What the cluster around a node hears of it. */
-export interface Surroundings {
-  send(from: SimNode, message: Message): void;
-  /** The newest snapshot shall reach `message.to`, followed by the message. */
-  sendSnapshot(from: SimNode, message: InstallSnapshot, snapshot: StoredSnapshot): void;
-  /** After every step: for the checkers. */
-  onStep(node: SimNode, output: Output): void;
-  onApplied(node: SimNode, entry: Entry, reply: Reply | null): void;
-  onNote(text: string): void;
-}
+/** Until a process that ended by itself is started again. */
+const STOPPED_MS = 200;
+const HALTED_MS = 1_000;
 
 export class SimNode {
   readonly number: number;
   incarnation = 0;
   raft: Raft | null = null;
-  app = App.empty();
+  /** Which version it runs from its next start on. */
+  program: Program = 1;
+  app = App.empty(1);
   disk: SimDisk;
   /** Ticks run faster or slower by this factor: clocks differ. */
   clockRate = 1;
+  /** How wrong its calendar is: commands that it takes are stamped by it. */
+  clockOffsetMs = 0;
   /** How much a leader sends at once: differs between seeds, because small messages show other bugs than large ones. */
   sending = { appendBytesMax: 2_048, inflightMessagesMax: 8 };
   /** Applied entries between two snapshots. */
@@ -43,6 +38,8 @@ export class SimNode {
   appliedIndex: Index = 0;
   /** Of the newest snapshot that is durable or being written. */
   snapshotIndex: Index = 0;
+  /** Of the snapshot that the state was made from last, or that was made from the state. */
+  baseIndex: Index = 0;
   readonly #world: World;
   readonly #random: Prng;
   readonly #around: Surroundings;
@@ -88,9 +85,10 @@ export class SimNode {
   start(): void {
     const found = this.disk.recover();
     if (found.damage) this.#around.onNote(`${this.id} starts damaged: ${found.damage}`);
-    this.app = App.load(found.snapshot.state);
+    this.app = App.load(found.snapshot.state, this.program);
     this.appliedIndex = found.snapshot.meta.index;
     this.snapshotIndex = this.appliedIndex;
+    this.baseIndex = this.appliedIndex;
     this.#appliedTerm = found.snapshot.meta.term;
     this.#appliedMembership = found.snapshot.meta.membership;
     this.raft = createRaft(
@@ -217,12 +215,18 @@ export class SimNode {
     } catch (error) {
       if (!(error instanceof DamagedRow)) throw error;
       this.#around.onNote(`${this.id} read a damaged row and stops`);
-      this.crash();
-      this.#world.after(200, () => !this.raft && this.start());
+      this.#restart(STOPPED_MS);
       return;
     }
     this.#carryOut(output);
     this.#around.onStep(this, output);
+  }
+
+  /** The process ends; whoever supervises it starts it again. */
+  #restart(downMs: number): void {
+    this.crash();
+    const life = this.#life;
+    this.#world.after(downMs, () => life === this.#life && !this.raft && this.start());
   }
 
   #carryOut(output: Output): void {
@@ -287,7 +291,14 @@ export class SimNode {
   #applySome(): void {
     this.#applying = false;
     const batch = this.#applyQueue.splice(0, this.#random.int(1, 16));
-    for (const entry of batch) this.#apply(entry);
+    try {
+      for (const entry of batch) this.#apply(entry);
+    } catch (error) {
+      if (!(error instanceof UnknownCommandError)) throw error;
+      this.#around.onNote(`${this.id} does not know the command ${this.appliedIndex + 1} and halts`);
+      this.#restart(HALTED_MS);
+      return;
+    }
     this.#step([{ type: 'applied', upTo: this.appliedIndex }]);
     this.#serveReads();
     this.#maybeSnapshot();
@@ -309,8 +320,9 @@ export class SimNode {
   }
 
   #install(index: Index, term: number, membership: Membership, state: Uint8Array): void {
-    this.app = App.load(state);
+    this.app = App.load(state, this.app.program);
     this.appliedIndex = index;
+    this.baseIndex = index;
     this.#appliedTerm = term;
     this.#appliedMembership = membership;
     this.#applyQueue = [];
@@ -328,6 +340,7 @@ export class SimNode {
     if (this.appliedIndex - this.disk.snapshot.meta.index < this.snapshotEvery) return;
     const meta = { index: this.appliedIndex, term: this.#appliedTerm, membership: this.#appliedMembership };
     this.snapshotIndex = this.appliedIndex;
+    this.baseIndex = this.appliedIndex;
     this.disk.compact({ meta, state: this.app.save() }, this.appliedIndex - KEEP_ENTRIES);
   }
 }

@@ -1,4 +1,5 @@
 // One seed from start to verdict: chaos under invariants, then healing, convergence within a bound, and the clients' history.
+import { App } from './app.ts';
 import { SimCluster } from './cluster.ts';
 import { type Fault, inject, planFaults } from './faults.ts';
 import { groupsModel } from './groups-model.ts';
@@ -48,6 +49,7 @@ export function runSeed(seed: number, keep?: ReadonlySet<number>): RunResult {
     world.runUntil(CHAOS_MS);
     cluster.heal();
     convergeMs = converge(world, cluster);
+    replayFromZero(cluster);
     checkHistory(cluster);
   } catch (error) {
     violation = error instanceof Violation ? error.message : String((error as Error).stack ?? error);
@@ -138,6 +140,21 @@ function converge(world: World, cluster: SimCluster): number {
   cluster.invariants.logMatching();
   if (why !== null) throw new Violation(`no convergence within ${CONVERGE_MS_MAX} virtual ms: ${why}`);
   return world.now - healedAt;
+}
+
+/** Event sourcing: all that was ever committed, applied once more to nothing, is the state that the nodes came to by way of snapshots. */
+function replayFromZero(cluster: SimCluster): void {
+  const app = App.empty(2);
+  const hashes = new Map<number, string>();
+  for (const entry of cluster.invariants.committed) {
+    app.apply(entry);
+    if (cluster.nodes.some((node) => node.isUp && node.appliedIndex === entry.index))
+      hashes.set(entry.index, app.hash());
+  }
+  for (const node of cluster.nodes.filter(({ isUp, appliedIndex }) => isUp && appliedIndex > 0)) {
+    if (node.app.hash() !== hashes.get(node.appliedIndex))
+      throw new Violation(`replay: ${node.id} has another state at ${node.appliedIndex} than the log gives`);
+  }
 }
 
 function checkHistory(cluster: SimCluster): void {
