@@ -9,6 +9,9 @@ import { versionRangeSchema } from './hello.ts';
 import { countSchema } from './ids.ts';
 import { RPC_PAYLOAD_BYTES_MAX } from './limits.ts';
 
+/** setTimeout() fires at once beyond this. */
+export const TIMER_MS_MAX = 2 ** 31 - 1;
+
 const HELLO_BYTES_MAX = 4096;
 const METHOD_NAME_MAX = 64;
 const ERROR_BYTES_MAX = 16_384;

@@ -1,60 +1,39 @@
-// Request and response over any Duplex: ids, deadlines, cancellation, event streams, backpressure.
-// Symmetric: each side may serve an API and call the other's. Knows nothing of sockets, TLS or what the methods mean.
-// How the frames look is in rpc-wire.ts.
+// Request and response over any Duplex: the connection itself, with hello, keep-alive, backpressure and its end.
+// Symmetric: each side may serve an API (rpc-incoming.ts) and call the other's (rpc-outgoing.ts). Knows nothing of sockets,
+// TLS or what the methods mean. How the frames look is in rpc-wire.ts.
 import { AssertionError } from 'node:assert';
 import type { Duplex } from 'node:stream';
 import type * as v from 'valibot';
 import { checkSchema, decodeCbor, encodeCbor } from './cbor.ts';
-import { type ErrorWire, MtError, toMtError } from './errors.ts';
-import type { Lane } from './fair-calls.ts';
+import { MtError, toMtError } from './errors.ts';
 import { encodeFrame, encodeFrameHeader, FrameParser } from './frames.ts';
 import { agreeOnVersion, OWN_VERSIONS } from './hello.ts';
 import { KeepAlive, type KeepAliveTimes } from './keep-alive.ts';
 import {
   CBOR_ITEMS_MAX,
   HANDSHAKE_MS_MAX,
-  RPC_AT_WORK_MAX,
   RPC_IN_FLIGHT_MAX,
   RPC_PAYLOAD_BYTES_MAX,
-  RPC_STREAMS_MAX,
   RPC_UNSENT_BYTES_HARD_MAX,
   RPC_UNSENT_BYTES_MAX,
 } from './limits.ts';
+import { IncomingCalls } from './rpc-incoming.ts';
+import { OutgoingCalls } from './rpc-outgoing.ts';
 import type {
   Api,
   CallOptions,
   EventOf,
   ExtraFrames,
-  Method,
+  Handlers,
   Params,
   Result,
   RpcOptions,
   Schema,
 } from './rpc-types.ts';
-import {
-  callSchema,
-  closedError,
-  encodeRpcError,
-  errorSchema,
-  helloEnvelope,
-  idAndValueSchema,
-  idSchema,
-  rpcPayloadMax,
-  tooLarge,
-} from './rpc-wire.ts';
+import { closedError, helloEnvelope, rpcPayloadMax } from './rpc-wire.ts';
 
 export type * from './rpc-types.ts';
 
-interface PendingCall {
-  method: string;
-  result: Schema;
-  event: Schema | undefined;
-  onEvent: ((item: never) => void) | undefined;
-  settle: (error: MtError | null, value?: unknown) => void;
-}
-
-/** setTimeout() fires at once beyond this. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
 /** Below it one buffer costs less than several writes. */
 const COPIED_TOGETHER_MAX = 16 * 1024;
 const NO_EXTRA: ExtraFrames = { payloadMax: () => undefined, onFrame: () => {} };
@@ -67,23 +46,15 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
   readonly closed: Promise<MtError>;
   readonly #options: RpcOptions<Calls, Serves, Hello>;
   readonly #extra: ExtraFrames;
-  readonly #valueMax: number;
-  readonly #itemsMax: number;
   readonly #parser: FrameParser;
-  readonly #pending = new Map<number, PendingCall>();
-  readonly #serving = new Map<number, AbortController>();
+  readonly #outgoing: OutgoingCalls;
+  readonly #incoming: IncomingCalls;
   readonly #handshake: NodeJS.Timeout;
   readonly #keepAlive: KeepAlive | null;
-  readonly #lane: Lane | null;
-  /** Cancelled while they waited for their turn. */
-  readonly #cancelled = new Set<number>();
-  #nextId = 1;
   #helloSeen = false;
   #over: MtError | null = null;
   #corked = false;
   #paused = false;
-  /** Calls of event-streaming methods being served: they may last for hours, so they have a limit of their own. */
-  #streams = 0;
   #resolveReady!: (hello: v.InferOutput<Hello>) => void;
   #rejectReady!: (error: MtError) => void;
   #resolveClosed!: (error: MtError) => void;
@@ -92,8 +63,19 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
     this.duplex = duplex;
     this.#options = options;
     this.#extra = options.extra ?? NO_EXTRA;
-    this.#valueMax = options.valueBytesMax ?? RPC_PAYLOAD_BYTES_MAX;
-    this.#itemsMax = CBOR_ITEMS_MAX * Math.ceil(this.#valueMax / RPC_PAYLOAD_BYTES_MAX);
+    const valueMax = options.valueBytesMax ?? RPC_PAYLOAD_BYTES_MAX;
+    const itemsMax = CBOR_ITEMS_MAX * Math.ceil(valueMax / RPC_PAYLOAD_BYTES_MAX);
+    this.#outgoing = new OutgoingCalls((type, payload) => this.send(type, payload), itemsMax);
+    this.#incoming = new IncomingCalls({
+      serves: options.serves,
+      handlers: options.handlers as Handlers<Api> | undefined,
+      fairCalls: options.fairCalls,
+      valueMax,
+      send: (type, payload) => this.send(type, payload),
+      guarded: (work) => this.#guarded(work),
+      onLess: () => this.#maybeResume(),
+      onHandlerError: (cause) => this.duplex.emit('handlerError', cause),
+    });
     this.ready = new Promise((resolve, reject) => {
       this.#resolveReady = resolve;
       this.#rejectReady = reject;
@@ -103,8 +85,7 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
       this.#resolveClosed = resolve;
     });
     this.#parser = new FrameParser(
-      (type) =>
-        rpcPayloadMax(type, this.#helloSeen, options.serves !== undefined, this.#valueMax) ?? this.#extraMax(type),
+      (type) => rpcPayloadMax(type, this.#helloSeen, options.serves !== undefined, valueMax) ?? this.#extraMax(type),
       (type, payload) => this.#onFrame(type, payload),
     );
     duplex.on('data', (chunk: Buffer) => this.#onData(chunk));
@@ -116,7 +97,6 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
       if (!this.#helloSeen) this.close(new MtError('TIMEOUT', `No hello in ${HANDSHAKE_MS_MAX} ms`));
     }, HANDSHAKE_MS_MAX);
     this.#handshake.unref();
-    this.#lane = options.fairCalls?.lane(() => this.#serving.size - this.#streams < RPC_AT_WORK_MAX) ?? null;
     const { keepAlive = true } = options;
     this.#keepAlive = keepAlive === false ? null : this.#watch(keepAlive === true ? undefined : keepAlive);
     this.send('hello', encodeCbor({ versions: OWN_VERSIONS, hello: options.hello }));
@@ -127,7 +107,7 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
   }
 
   get inFlight(): number {
-    return this.#pending.size;
+    return this.#outgoing.size;
   }
 
   /**
@@ -139,46 +119,9 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
     params: Params<Calls, M>,
     options: CallOptions<EventOf<Calls, M>> = {},
   ): Promise<Result<Calls, M>> {
-    const definition = this.#options.calls[method]!;
-    const { graceMs = 0, signal, onEvent } = options;
-    const timeoutMs = Math.min(Math.ceil(options.timeoutMs ?? 0), TIMER_MS_MAX);
     if (this.#over) return Promise.reject(this.#over);
-    if (signal?.aborted) return Promise.reject(new MtError('CANCELLED', `${method} was cancelled`));
-    if (timeoutMs < 0) return Promise.reject(new MtError('TIMEOUT', `No time was left for ${method}`));
-    const id = this.#nextId++;
-    const payload = encodeCbor([id, method, params, timeoutMs]);
-    if (payload.length > RPC_PAYLOAD_BYTES_MAX) {
-      return Promise.reject(tooLarge(`${method} request`, payload.length, RPC_PAYLOAD_BYTES_MAX));
-    }
-    return new Promise((resolve, reject) => {
-      let timer: NodeJS.Timeout | undefined;
-      const giveUp = (error: MtError) => {
-        this.send('cancel', encodeCbor([id]));
-        this.#pending.get(id)?.settle(error);
-      };
-      const onAbort = () => giveUp(new MtError('CANCELLED', `${method} was cancelled`));
-      this.#pending.set(id, {
-        method,
-        result: definition.result,
-        event: definition.event,
-        onEvent: onEvent as ((item: never) => void) | undefined,
-        settle: (error, value) => {
-          this.#pending.delete(id);
-          clearTimeout(timer);
-          signal?.removeEventListener('abort', onAbort);
-          if (error) reject(error);
-          else resolve(value as Result<Calls, M>);
-        },
-      });
-      if (timeoutMs > 0) {
-        timer = setTimeout(
-          () => giveUp(new MtError('TIMEOUT', `No answer to ${method} in ${timeoutMs} ms`)),
-          Math.min(timeoutMs + graceMs, TIMER_MS_MAX),
-        );
-      }
-      signal?.addEventListener('abort', onAbort, { once: true });
-      this.send('call', payload);
-    });
+    const definition = this.#options.calls[method]!;
+    return this.#outgoing.call(method, definition, params, options) as Promise<Result<Calls, M>>;
   }
 
   /** Sends one frame. All frames of one turn of the event loop leave together. Returns false when the other side is slow. */
@@ -219,10 +162,8 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
     this.#over = error;
     clearTimeout(this.#handshake);
     this.#keepAlive?.stop();
-    for (const call of [...this.#pending.values()]) call.settle(error);
-    for (const controller of this.#serving.values()) controller.abort(error);
-    this.#serving.clear();
-    this.#lane?.close();
+    this.#outgoing.failAll(error);
+    this.#incoming.abortAll(error);
     this.#rejectReady(error);
     this.duplex.end();
     // An answer that is still queued (a clear refusal, say) may leave; a reader that never reads may not hold us.
@@ -272,20 +213,15 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
       case 'hello':
         return this.#onHello(payload);
       case 'call':
-        return this.#onCallFrame(payload);
+        return this.#incoming.onCall(payload);
       case 'reply':
-        return this.#onReply(payload);
+        return this.#outgoing.onReply(payload);
       case 'error':
-        return this.#onError(payload);
+        return this.#outgoing.onError(payload);
       case 'event':
-        return this.#onEvent(payload);
-      case 'cancel': {
-        const [id] = decodeCbor(payload, idSchema, 'cancel');
-        const serving = this.#serving.get(id);
-        if (serving) serving.abort(new MtError('CANCELLED', 'The caller gave up'));
-        else if (this.#lane && this.#lane.waiting > 0) this.#cancelled.add(id);
-        return;
-      }
+        return this.#outgoing.onEvent(payload);
+      case 'cancel':
+        return this.#incoming.onCancel(payload);
       case 'ping':
         this.send('pong', payload);
         return;
@@ -306,105 +242,9 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
     this.#resolveReady(checked);
   }
 
-  /** Where connections take turns, a call waits for its own; what is wrong with it then still ends the connection. */
-  #onCallFrame(payload: Buffer): void {
-    const lane = this.#lane;
-    if (!lane) return this.#onCall(payload);
-    let isNow = true;
-    let copy = payload;
-    lane.push(() => {
-      if (isNow) return this.#onCall(payload);
-      this.#guarded(() => this.#onCall(copy));
-      if (lane.waiting === 0) this.#cancelled.clear();
-      this.#maybeResume();
-    });
-    isNow = false;
-    // Only as long as the chunk that it came in.
-    if (lane.waiting > 0) copy = Buffer.from(payload);
-  }
-
-  #onCall(payload: Buffer): void {
-    if (this.#over) return;
-    const [id, name, params, timeoutMs] = decodeCbor(payload, callSchema, 'call');
-    if (this.#cancelled.delete(id)) return this.#sendError(id, new MtError('CANCELLED', 'The caller gave up'));
-    const serves = this.#options.serves;
-    const method = serves && Object.hasOwn(serves, name) ? serves[name] : undefined;
-    if (!method) {
-      this.#sendError(id, new MtError('PROTOCOL', `There is no method of that name here`));
-      return;
-    }
-    if (this.#serving.has(id)) throw new MtError('PROTOCOL', 'a call id was used twice');
-    if (method.event && this.#streams >= RPC_STREAMS_MAX) {
-      this.#sendError(id, new MtError('OVERLOADED', `At most ${RPC_STREAMS_MAX} streams on one connection`));
-      return;
-    }
-    const controller = new AbortController();
-    this.#serving.set(id, controller);
-    this.#serve(id, name, method, params, Math.min(timeoutMs, TIMER_MS_MAX), controller);
-  }
-
-  async #serve(id: number, name: string, method: Method, raw: unknown, timeoutMs: number, abort: AbortController) {
-    const timer =
-      timeoutMs > 0
-        ? setTimeout(() => abort.abort(new MtError('TIMEOUT', `${name} took longer than ${timeoutMs} ms`)), timeoutMs)
-        : undefined;
-    if (method.event) this.#streams++;
-    try {
-      const params = checkSchema(raw, method.params, `${name} request`);
-      const emit = (item: never) => this.#serving.has(id) && this.#sendValue('event', id, name, item);
-      const handler = this.#options.handlers![name]!;
-      const result = await handler(params, { signal: abort.signal, timeoutMs, emit });
-      if (this.#serving.has(id)) this.#sendValue('reply', id, name, result);
-    } catch (error) {
-      this.#sendError(id, toMtError(error));
-    } finally {
-      clearTimeout(timer);
-      if (method.event) this.#streams--;
-      this.#serving.delete(id);
-      this.#lane?.wake();
-      this.#maybeResume();
-    }
-  }
-
-  /** @throws MtError TOO_LARGE: sent, it would cost the whole connection. */
-  #sendValue(type: 'event' | 'reply', id: number, name: string, value: unknown): boolean {
-    const payload = encodeCbor([id, value]);
-    if (payload.length > this.#valueMax) throw tooLarge(`${name} ${type}`, payload.length, this.#valueMax);
-    return this.send(type, payload);
-  }
-
-  #sendError(id: number, error: MtError): void {
-    if (error.cause && error.code === 'INTERNAL') this.duplex.emit('handlerError', error.cause);
-    this.send('error', encodeRpcError(id, error));
-  }
-
-  #onReply(payload: Buffer): void {
-    const [id, value] = decodeCbor(payload, idAndValueSchema, 'reply', this.#itemsMax);
-    const call = this.#pending.get(id);
-    if (!call) return; // answered after the caller gave up
-    try {
-      call.settle(null, checkSchema(value, call.result, `${call.method} reply`));
-    } catch (error) {
-      call.settle(toMtError(error));
-    }
-  }
-
-  #onError(payload: Buffer): void {
-    const [id, wire] = decodeCbor(payload, errorSchema, 'error');
-    this.#pending.get(id)?.settle(MtError.fromWire(wire as ErrorWire));
-  }
-
-  #onEvent(payload: Buffer): void {
-    const [id, item] = decodeCbor(payload, idAndValueSchema, 'event', this.#itemsMax);
-    const call = this.#pending.get(id);
-    if (!call?.event) return;
-    call.onEvent?.(checkSchema(item, call.event, `${call.method} event`) as never);
-  }
-
   /** Too much is under way for the other side: it is not read until that is less. */
   #isFull(): boolean {
-    const calls = this.#serving.size - this.#streams + (this.#lane?.waiting ?? 0);
-    return calls >= RPC_IN_FLIGHT_MAX || this.duplex.writableLength > RPC_UNSENT_BYTES_MAX;
+    return this.#incoming.underWay >= RPC_IN_FLIGHT_MAX || this.duplex.writableLength > RPC_UNSENT_BYTES_MAX;
   }
 
   #pause(): void {

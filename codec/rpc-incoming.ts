@@ -1,0 +1,138 @@
+// Calls of the other side that this side serves: their turn among the connections, deadlines, cancellation, event streams.
+// Sends through one function and never touches the connection; whoever owns that asks how much is under way.
+import { checkSchema, decodeCbor, encodeCbor } from './cbor.ts';
+import { MtError, toMtError } from './errors.ts';
+import type { FairCalls, Lane } from './fair-calls.ts';
+import { RPC_AT_WORK_MAX, RPC_STREAMS_MAX } from './limits.ts';
+import type { Api, Handlers, Method } from './rpc-types.ts';
+import { callSchema, encodeRpcError, idSchema, TIMER_MS_MAX, tooLarge } from './rpc-wire.ts';
+
+export interface IncomingOptions {
+  readonly serves: Api | undefined;
+  readonly handlers: Handlers<Api> | undefined;
+  readonly fairCalls: FairCalls | undefined;
+  /** Bytes of a reply or an event. */
+  readonly valueMax: number;
+  /** False: the other side is slow. */
+  readonly send: (type: 'reply' | 'error' | 'event', payload: Uint8Array) => boolean;
+  /** Runs what may throw because of what the other side sent: such an error ends the connection. */
+  readonly guarded: (work: () => void) => void;
+  /** Less is under way than before. */
+  readonly onLess: () => void;
+  /** A handler broke: for the log, since the other side is only told INTERNAL. */
+  readonly onHandlerError: (cause: unknown) => void;
+}
+
+export class IncomingCalls {
+  readonly #options: IncomingOptions;
+  readonly #serving = new Map<number, AbortController>();
+  readonly #lane: Lane | null;
+  /** Cancelled while they waited for their turn. */
+  readonly #cancelled = new Set<number>();
+  /** Calls of event-streaming methods: they may last for hours, so they have a limit of their own. */
+  #streams = 0;
+  #isOver = false;
+
+  constructor(options: IncomingOptions) {
+    this.#options = options;
+    this.#lane = options.fairCalls?.lane(() => this.#atWork < RPC_AT_WORK_MAX) ?? null;
+  }
+
+  /** Calls at work or waiting for their turn; streams do not count. */
+  get underWay(): number {
+    return this.#atWork + (this.#lane?.waiting ?? 0);
+  }
+
+  get #atWork(): number {
+    return this.#serving.size - this.#streams;
+  }
+
+  /**
+   * Where connections take turns, a call waits for its own; what is wrong with it then still ends the connection.
+   * @throws MtError for a frame that is none
+   */
+  onCall(payload: Buffer): void {
+    const lane = this.#lane;
+    if (!lane) return this.#begin(payload);
+    let isNow = true;
+    let copy = payload;
+    lane.push(() => {
+      if (isNow) return this.#begin(payload);
+      this.#options.guarded(() => this.#begin(copy));
+      if (lane.waiting === 0) this.#cancelled.clear();
+      this.#options.onLess();
+    });
+    isNow = false;
+    // Only as long as the chunk that it came in.
+    if (lane.waiting > 0) copy = Buffer.from(payload);
+  }
+
+  /** @throws MtError for a frame that is none */
+  onCancel(payload: Buffer): void {
+    const [id] = decodeCbor(payload, idSchema, 'cancel');
+    const serving = this.#serving.get(id);
+    if (serving) serving.abort(new MtError('CANCELLED', 'The caller gave up'));
+    else if (this.#lane && this.#lane.waiting > 0) this.#cancelled.add(id);
+  }
+
+  /** The connection is over: handlers are told, and nothing more is begun or answered. */
+  abortAll(error: MtError): void {
+    this.#isOver = true;
+    for (const controller of this.#serving.values()) controller.abort(error);
+    this.#serving.clear();
+    this.#lane?.close();
+  }
+
+  #begin(payload: Buffer): void {
+    if (this.#isOver) return;
+    const [id, name, params, timeoutMs] = decodeCbor(payload, callSchema, 'call');
+    if (this.#cancelled.delete(id)) return this.#refuse(id, new MtError('CANCELLED', 'The caller gave up'));
+    const { serves } = this.#options;
+    const method = serves && Object.hasOwn(serves, name) ? serves[name] : undefined;
+    if (!method) return this.#refuse(id, new MtError('PROTOCOL', `There is no method of that name here`));
+    if (this.#serving.has(id)) throw new MtError('PROTOCOL', 'a call id was used twice');
+    if (method.event && this.#streams >= RPC_STREAMS_MAX) {
+      return this.#refuse(id, new MtError('OVERLOADED', `At most ${RPC_STREAMS_MAX} streams on one connection`));
+    }
+    const controller = new AbortController();
+    this.#serving.set(id, controller);
+    this.#serve(id, name, method, params, Math.min(timeoutMs, TIMER_MS_MAX), controller);
+  }
+
+  async #serve(id: number, name: string, method: Method, raw: unknown, timeoutMs: number, abort: AbortController) {
+    const timer =
+      timeoutMs > 0
+        ? setTimeout(() => abort.abort(new MtError('TIMEOUT', `${name} took longer than ${timeoutMs} ms`)), timeoutMs)
+        : undefined;
+    if (method.event) this.#streams++;
+    try {
+      const params = checkSchema(raw, method.params, `${name} request`);
+      const emit = (item: never) => this.#serving.has(id) && this.#answer('event', id, name, item);
+      const handler = this.#options.handlers![name]!;
+      const result = await handler(params, { signal: abort.signal, timeoutMs, emit });
+      if (this.#serving.has(id)) this.#answer('reply', id, name, result);
+    } catch (error) {
+      this.#refuse(id, toMtError(error));
+    } finally {
+      clearTimeout(timer);
+      if (method.event) this.#streams--;
+      this.#serving.delete(id);
+      this.#lane?.wake();
+      this.#options.onLess();
+    }
+  }
+
+  /** @throws MtError TOO_LARGE: sent, it would cost the whole connection. */
+  #answer(type: 'event' | 'reply', id: number, name: string, value: unknown): boolean {
+    const payload = encodeCbor([id, value]);
+    if (payload.length > this.#options.valueMax) {
+      throw tooLarge(`${name} ${type}`, payload.length, this.#options.valueMax);
+    }
+    return this.#options.send(type, payload);
+  }
+
+  #refuse(id: number, error: MtError): void {
+    if (error.cause && error.code === 'INTERNAL') this.#options.onHandlerError(error.cause);
+    this.#options.send('error', encodeRpcError(id, error));
+  }
+}
