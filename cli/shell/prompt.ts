@@ -12,6 +12,8 @@ import { splitLine, splitWords } from './words.ts';
 
 const PROMPT = 'mt> ';
 const LEAVE = new Set(['quit', 'exit', 'q']);
+/** End the shell, and the command that it runs; the terminal is put right first. */
+const ENDS = ['SIGTERM', 'SIGHUP'] as const;
 
 export interface ShellOptions {
   lists: Lists;
@@ -29,8 +31,10 @@ export async function runShell(options: ShellOptions): Promise<number> {
 async function runInteractive({ lists, inherited, greet }: ShellOptions): Promise<number> {
   const history = new History(process.env);
   if (greet) process.stderr.write('Commands as for mt, without "mt". Tab completes, help lists them, quit leaves.\n');
-  for (;;) {
-    const line = await readLine(history, lists);
+  const end = new AbortController();
+  for (const signal of ENDS) process.once(signal, () => end.abort());
+  while (!end.signal.aborted) {
+    const line = await readLine(history, lists, end.signal);
     if (line === null) return 0;
     const words = wordsOf(line);
     if (words === null || words.length === 0) continue;
@@ -38,6 +42,7 @@ async function runInteractive({ lists, inherited, greet }: ShellOptions): Promis
     history.add(words);
     await runOne(words, inherited);
   }
+  return 0;
 }
 
 /** Lines from a pipe or a file: no prompt, no history, and no question can be asked. */
@@ -66,14 +71,14 @@ function wordsOf(line: string): string[] | null {
 async function runOne(typed: readonly string[], inherited: readonly string[]): Promise<number> {
   const interrupt = new AbortController();
   const onInterrupt = () => interrupt.abort();
-  process.on('SIGINT', onInterrupt);
+  for (const signal of ['SIGINT', ...ENDS]) process.on(signal, onInterrupt);
   try {
     const words = await withoutTrailingQ(typed);
     const [command, ...rest] = words;
     if (command === 'shell') return 0;
     return await runWords(commandNamed(command!) ? [command!, ...inherited, ...rest] : words, interrupt.signal);
   } finally {
-    process.off('SIGINT', onInterrupt);
+    for (const signal of ['SIGINT', ...ENDS]) process.off(signal, onInterrupt);
   }
 }
 
@@ -86,8 +91,8 @@ export async function withoutTrailingQ(words: readonly string[]): Promise<readon
   return surplus ? words.slice(0, -1) : words;
 }
 
-/** One line from the terminal; null at its end (Ctrl-D). Ctrl-C drops the line and asks again. */
-function readLine(history: History, lists: Lists): Promise<string | null> {
+/** One line from the terminal; null at its end (Ctrl-D), or when `end` aborts. Ctrl-C drops the line and asks again. */
+function readLine(history: History, lists: Lists, end: AbortSignal): Promise<string | null> {
   return new Promise((resolve) => {
     const terminal: Interface = createInterface({
       input: process.stdin,
@@ -108,7 +113,10 @@ function readLine(history: History, lists: Lists): Promise<string | null> {
       process.stderr.write('\n');
       terminal.close();
     });
+    const onEnd = () => terminal.close();
+    end.addEventListener('abort', onEnd, { once: true });
     terminal.on('close', () => {
+      end.removeEventListener('abort', onEnd);
       if (answer === null) process.stderr.write('\n');
       resolve(answer);
     });

@@ -1,14 +1,13 @@
 // Help and completion: every command stands alone, and the scripts that shells load are sound.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ALIASES, COMMAND_NAMES, loadCommand, SUBJECTS } from '../../cli/command-table.ts';
 import { summaryOf } from '../../cli/help.ts';
-import { ControlServer } from './control-server.ts';
-import { MT, mt } from './run-mt.ts';
+import { mt } from './run-mt.ts';
 
 const test = suite('mt help and completion');
 const folder = mkdtempSync(join(tmpdir(), 'mt-help-'));
@@ -69,35 +68,6 @@ test('every shell gets a script; another is USAGE', async () => {
     assert.equal([parsed.status, parsed.stderr], [0, ''], shell);
   }
   assert.is((await mt(['completion', 'tcsh'])).exit, 2);
-});
-
-test('bash completes commands, flags, groups and files with blanks', async () => {
-  const server = await ControlServer.start({
-    list_groups: () => ({ groups: [{ group_id: 'lab', owner: 'a', members: 1, standing: 'none' }] }),
-    list_files: () => ({ files: [{ file_name: 'a b', size: 1, sha1: '', piece_count: 1, seeders: 0 }] }),
-  });
-  try {
-    symlinkSync(MT, join(folder, 'mt'));
-    writeFileSync(join(folder, 'bashrc'), (await mt(['completion', 'bash'])).stdout);
-    const env = {
-      ...process.env,
-      MT_SOCKET: server.socketPath,
-      PATH: [folder, join(process.execPath, '..'), process.env.PATH].join(delimiter),
-    };
-    const complete = async (words: string[]) => {
-      const script = `. "$0"; COMP_WORDS=(mt "$@"); COMP_CWORD=$#; _mt; printf '%s|' "\${COMPREPLY[@]}"`;
-      const { spawn } = await import('node:child_process');
-      const { text } = await import('node:stream/consumers');
-      const child = spawn('bash', ['-c', script, join(folder, 'bashrc'), ...words], { env });
-      return text(child.stdout);
-    };
-    assert.is(await complete(['list_g']), 'list_groups|');
-    assert.is(await complete(['limits', '--d']), '--down|');
-    assert.is(await complete(['list_files', '']), 'lab|');
-    assert.is(await complete(['list_seeders', 'lab', '']), 'a\\ b|');
-  } finally {
-    await server.stop();
-  }
 });
 
 test.run();

@@ -1,5 +1,6 @@
 // Runs the real `mt` in a child process: stdout and stderr apart, or both through a terminal of its own.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { until } from '../harness/until.ts';
 
@@ -60,6 +61,12 @@ export class RunningMt {
   /** Waits until stdout (or stderr) holds this text. */
   async shows(text: string): Promise<void> {
     await until(`${JSON.stringify(text)} on screen`, () => (this.stdout + this.stderr).includes(text));
+  }
+
+  /** Of `mt` itself, when it runs under a terminal of its own. */
+  get pidAtTerminal(): number {
+    const { pid } = this.child;
+    return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0]);
   }
 
   type(text: string): void {

@@ -119,6 +119,17 @@ test('at a terminal: prompt, completion, hidden password, history, Ctrl-C, quit'
   assert.is(readFileSync(file, 'utf8'), 'list_members laboratory\nlogin bob\nlogin carol\n');
 });
 
+test('SIGTERM ends the shell, at its prompt and in a command, and gives the terminal back', async () => {
+  for (const line of ['', 'list_members laboratory\r']) {
+    const running = new RunningMt(['shell', '--quiet'], { socket: server.socketPath, terminal: true });
+    await running.shows('mt> ');
+    running.type(line);
+    if (line) await until('the command runs', () => server.calls.some(({ method }) => method === 'list_members'));
+    process.kill(running.pidAtTerminal, 'SIGTERM');
+    assert.is((await running.done).exit, 143);
+  }
+});
+
 test('the end of input leaves', async () => {
   const running = new RunningMt(['shell', '--quiet'], { socket: server.socketPath, terminal: true });
   await running.shows('mt> ');

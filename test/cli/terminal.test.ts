@@ -68,6 +68,22 @@ test('Ctrl-C on a terminal: the cursor comes back and the download goes on', asy
   assert.ok(stdout.lastIndexOf('\x1b[?25h') > stdout.lastIndexOf('\x1b[?25l'));
 });
 
+test('SIGTERM, and a terminal that goes away: the cursor comes back, and the exit tells', async () => {
+  for (const [words, signal, exit] of [
+    [WORDS, 'SIGTERM', 143],
+    [['show_downloads', '--watch'], 'SIGTERM', 143],
+    [['show_downloads', '--watch'], 'SIGHUP', 129],
+  ] as const) {
+    const running = new RunningMt(words, { socket: server.socketPath, terminal: true });
+    await running.shows('no seeder online');
+    process.kill(running.pidAtTerminal, signal);
+    const result = await running.done;
+    assert.is(result.exit, exit);
+    assert.match(result.stdout, /goe?s? on in the daemon/);
+    assert.ok(result.stdout.lastIndexOf('\x1b[?25h') > result.stdout.lastIndexOf('\x1b[?25l'), `${words} ${signal}`);
+  }
+});
+
 test('no animation and no colour off a terminal, with NO_COLOR, with --quiet or --json', async () => {
   const runs: [string[], object][] = [
     [[], {}],
