@@ -325,7 +325,7 @@ export class Swarm implements LinkOwner {
   #excuseHeldLinks(): void {
     for (const { id, download } of this.#neighbours.values())
       if (download?.isPaused || (download && this.#intake?.isWaiting(download)))
-        this.#events.push({ type: 'alive', neighbour: id });
+        this.#events.push({ type: 'held', neighbour: id });
   }
 
   #schedule(): void {

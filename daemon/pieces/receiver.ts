@@ -95,6 +95,10 @@ export class Receiver {
     if (source) source.byteAtMs = this.core.nowMs;
   }
 
+  onHeld(id: NeighbourId): void {
+    this.sources.get(id)?.excuse(this.core.nowMs);
+  }
+
   wantsBlock(id: NeighbourId, { piece, offset, size }: BlockClaim): boolean {
     const index = pieceIndex(this.core.geometry, piece);
     const block = index === null ? null : blockAround(this.core.geometry, index, offset, size);

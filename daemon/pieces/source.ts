@@ -69,6 +69,12 @@ export class Source {
     this.spanStartMs = nowMs;
   }
 
+  /** We did not read what it may have sent. */
+  excuse(nowMs: number): void {
+    this.byteAtMs = nowMs;
+    this.contentAtMs = nowMs;
+  }
+
   isSilent(nowMs: number): boolean {
     return this.accepted.size > 0 && nowMs - this.byteAtMs >= SILENT_MS;
   }

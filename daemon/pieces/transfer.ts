@@ -114,6 +114,8 @@ export class Transfer implements TransferPolicy {
         return this.receiver.onBlock(event.neighbour, event);
       case 'alive':
         return this.receiver.onAlive(event.neighbour);
+      case 'held':
+        return this.receiver.onHeld(event.neighbour);
       case 'verified':
         return this.onVerified(event.piece);
       case 'rejected':
@@ -143,9 +145,10 @@ export class Transfer implements TransferPolicy {
 
   private tick(): void {
     this.tickedAtMs = this.core.nowMs;
+    // First: what is held in the window is not forgotten, whatever pause there was.
+    this.uploader.tick();
     this.table.expireGetting(this.core.nowMs);
     this.receiver.tick();
-    this.uploader.tick();
   }
 
   private linkUp({ neighbour: id, role, userId, rttMs }: EventOf<'link-up'>): void {

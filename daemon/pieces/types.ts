@@ -66,11 +66,13 @@ export type TransferEvent =
       readonly size: number;
       readonly kept: boolean;
     }
-  /**
-   * Any byte came on the download link since the last report (part of a block, a keepalive), or the shell itself does not read
-   * from it (download limit, no memory): its silence is not its fault. Once in 100 ms is enough, once a second is needed.
-   */
+  /** Any byte came on the download link since the last report: part of a block, a keepalive. Once in 100 ms is enough. */
   | { readonly type: 'alive'; readonly neighbour: NeighbourId }
+  /**
+   * The shell itself does not read from the download link (download limit, no memory): neither silence nor slowness is the
+   * neighbour's fault. Needed once a second while that lasts.
+   */
+  | { readonly type: 'held'; readonly neighbour: NeighbourId }
   /** The answer to `verify`: the hash matched and the piece is written … */
   | { readonly type: 'verified'; readonly piece: number }
   /** … or the hash did not match. The piece's memory is free again. */

@@ -8,7 +8,7 @@
 import type { Core } from './core.ts';
 import { blockCount, type PieceIndex, pieceIndex } from './geometry.ts';
 import type { AcceptMessage, BlockRun } from './messages.ts';
-import type { Neighbour } from './neighbour-table.ts';
+import { GETTING_LIFETIME_MS, type Neighbour } from './neighbour-table.ts';
 import { pickEndgameOffer, pickOffer } from './offer-picker.ts';
 import type { NeighbourId, UploadJob } from './types.ts';
 import { type Receiver, type Slot, type SlotState, UploadWindow } from './upload-window.ts';
@@ -142,6 +142,7 @@ export class Uploader {
     const { nowMs } = this.core;
     for (const receiver of this.window.receivers.values()) {
       const slots = [...receiver.slots.values()];
+      this.keepGetting(receiver);
       for (const slot of slots)
         if (slot.state === 'offered' && nowMs - slot.sinceMs >= OFFER_LIFETIME_MS) this.withdraw(slot);
       for (const [piece, untilMs] of receiver.endgamePause) if (untilMs <= nowMs) receiver.endgamePause.delete(piece);
@@ -164,10 +165,17 @@ export class Uploader {
 
   private fillWindow(): void {
     let { room } = this.window;
-    for (; room > 0 && this.core.table.offerable.count > 0; room--) {
+    while (room > 0 && this.core.table.offerable.count > 0) {
       const offer = pickOffer(this.core, this.window.eligible());
       if (!offer) break;
-      this.offer(offer.receiver, offer.piece, false);
+      const { receiver, piece } = offer;
+      if (receiver.slots.has(piece)) {
+        // It said `want` while our offer was under way: that one stands.
+        this.core.table.markGetting(receiver.neighbour, piece, this.core.nowMs);
+        continue;
+      }
+      this.offer(receiver, piece, false);
+      room--;
     }
     if (room <= 0 || this.window.outstandingCount > 0) return;
     const eligible = this.window.eligible().filter(({ endgameFromMs }) => endgameFromMs <= this.core.nowMs);
@@ -189,6 +197,16 @@ export class Uploader {
     }
     this.offersSent++;
     this.core.send(receiver.neighbour.id, 'upload', { type: 'offer', piece, endgame });
+  }
+
+  /** What it gets from here it is getting, however long that takes: a limited line needs longer than `getting` is believed. */
+  private keepGetting({ neighbour, slots }: Receiver): void {
+    const { table, nowMs } = this.core;
+    for (const piece of slots.keys()) {
+      const untilMs = neighbour.getting.get(piece);
+      if (untilMs !== undefined && untilMs - nowMs < GETTING_LIFETIME_MS / 2)
+        table.markGetting(neighbour, piece, nowMs);
+    }
   }
 
   private swapSlot(receiver: Receiver, piece: number): Slot | undefined {

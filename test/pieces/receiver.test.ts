@@ -85,6 +85,16 @@ test('a source that talks and sends nothing keeps its pieces only if nobody else
   assert.equal(lines, ['→1 cancel 1']);
 });
 
+test('while we do not read from a source, nothing of its silence or slowness is its fault', () => {
+  const scene = picture({ have: '..', peers: ['##', '.#'] });
+  scene.hears(1, offer(0));
+  scene.hears(1, offer(1));
+  for (let turn = 0; turn < 20; turn++) {
+    assert.equal(scene.waits(1000), []);
+    scene.on({ type: 'held', neighbour: 1 });
+  }
+});
+
 test('a liar that leaves before its hash is known is banned all the same', () => {
   const scene = picture({ have: '..', peers: ['##', '##'] });
   scene.hears(1, offer(0));

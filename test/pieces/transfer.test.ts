@@ -113,7 +113,7 @@ const event: fc.Arbitrary<TransferEvent> = fc.oneof(
   },
   fc.record({ type: fc.constantFrom('verified', 'rejected', 'write-failed'), piece: fc.nat(PIECES - 1) }),
   fc.record({ type: fc.constantFrom('upload-sent', 'upload-failed'), neighbour: peer, piece: fc.nat(PIECES - 1) }),
-  fc.record({ type: fc.constantFrom('upload-blocked', 'upload-writable', 'alive'), neighbour: peer }),
+  fc.record({ type: fc.constantFrom('upload-blocked', 'upload-writable', 'alive', 'held'), neighbour: peer }),
   fc.constantFrom<TransferEvent>({ type: 'tick' }, { type: 'pause' }, { type: 'resume' }),
 );
 

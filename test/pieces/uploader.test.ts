@@ -183,6 +183,15 @@ test('a piece that cannot be read is withdrawn and not offered again', () => {
   assert.equal(scene.waits(6000), []);
 });
 
+test('a piece on its way over a slow line is not offered again, however long it takes', () => {
+  const scene = picture({ have: '######', peers: ['......'] });
+  for (const piece of [0, 1, 2, 3, 4]) scene.hears(1, accept(piece));
+  const lines = scene.waits(20_000).filter((line) => line !== '→1 alive');
+  assert.equal(lines, []);
+  assert.equal(scene.hears(1, want(3), 'upload'), [], 'not even when it says that it wants one of them');
+  for (const piece of [0, 1, 2, 3]) assert.equal(sent(scene, 1, piece), [`upload ${piece + 1} to 1`]);
+});
+
 test('a hoarder gets no more fresh pieces', () => {
   const pieces = 60;
   const none = '.'.repeat(pieces);
