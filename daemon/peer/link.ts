@@ -14,14 +14,16 @@ import type { PieceMessage } from '../pieces/messages.ts';
 import type { LinkRole } from '../pieces/types.ts';
 import type { BlockHeader } from './frame-reader.ts';
 
-/** Each side says something at least this often, so that a silent host is told from an idle peer. */
-const ALIVE_INTERVAL_MS = 1_500;
-/** Three of those lost: the host is gone. */
-const SILENT_MS_MAX = 4_500;
+/** Each side says something when it said nothing for so long, so that a silent host is told from an idle peer. */
+const ALIVE_INTERVAL_MS = 1_000;
+/** How often that is looked at: what a silent host is noticed later than it might be. */
+const ALIVE_CHECK_MS = 500;
+/** Three signs of life lost: the host is gone. With a check's delay it is forgotten within 5 s. */
+const SILENT_MS_MAX = 4_400;
 /** A block that the kernel could not take in this time: the peer asks and does not read. A floor of some 8 KB/s. */
 const STUCK_MS_MAX = 30_000;
-/** Every so many signs of life ask for an echo, which measures the round trip. */
-const ECHO_EVERY = 4;
+/** Every so many checks ask for an echo, which measures the round trip. */
+const ECHO_EVERY = 12;
 /** Control bytes that may wait behind a reader that does not read. Two blocks of content may wait too. */
 const UNSENT_BYTES_MAX = 1024 * 1024 + 2 * BLOCK_SIZE;
 /** Blocks given to the socket and not yet taken by the kernel: enough to keep it busy, few enough for news to overtake the rest. */
@@ -97,7 +99,7 @@ export class PeerLink {
     this.rttMs = options.rttMs;
     this.input = options.input;
     this.#socket = options.socket;
-    this.#timer = setInterval(() => this.#checkAlive(), ALIVE_INTERVAL_MS);
+    this.#timer = setInterval(() => this.#checkAlive(), ALIVE_CHECK_MS);
     this.#timer.unref();
   }
 
@@ -248,7 +250,7 @@ export class PeerLink {
     }
     this.#aliveCount++;
     const asksEcho = this.#aliveCount % ECHO_EVERY === 0;
-    if (!asksEcho && nowMs - this.#saidAtMs < ALIVE_INTERVAL_MS / 2) return;
+    if (!asksEcho && nowMs - this.#saidAtMs < ALIVE_INTERVAL_MS) return;
     if (asksEcho) this.#echoes.set(this.#aliveCount, nowMs);
     this.#say('ping', [asksEcho ? this.#aliveCount : 0]);
   }
