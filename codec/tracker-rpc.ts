@@ -262,6 +262,9 @@ export const trackerApi = {
     result: v.strictObject({ online: v.boolean() }),
   },
 
+  /** The daemon stops as planned: offline at once, and not when its lease has run out. Of an earlier presence: nothing happens. */
+  goodbye: { params: v.strictObject({ session: tokenSchema, epoch: countSchema }), result: nothing },
+
   /** News of one file for a downloader. The first event has `reset` and all peers; later ones only changes. */
   watch_file: {
     params: v.strictObject({ session: tokenSchema, ...ofFile }),

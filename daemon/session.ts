@@ -20,6 +20,8 @@ import type { Sqlite } from './store/store.ts';
 import { notLoggedIn, type TrackerClient } from './tracker-client.ts';
 
 const RESUME_RETRY_MS = 500;
+/** A stop waits so long for the trackers to hear of it; else the lease runs out as after a kill. */
+const GOODBYE_MS_MAX = 1_000;
 
 type SessionNews = EventOf<TrackerApi, 'watch_session'>;
 
@@ -41,6 +43,8 @@ export class Session {
   #current: StoredSession | null;
   /** Ends everything that runs for the current session. */
   #run = new AbortController();
+  /** Presence epoch; null: not online, as far as we know. */
+  #epoch: number | null = null;
   /** A login under way may replace the very session whose end is being reported. */
   #login: Promise<unknown> = Promise.resolve();
 
@@ -102,8 +106,16 @@ export class Session {
     }
   }
 
-  close(): void {
+  /** The session stays; the daemon is offline from now on, and the trackers hear of it. */
+  async close(): Promise<void> {
+    const { client, log } = this.#parts;
     this.#run.abort();
+    const epoch = this.#epoch;
+    this.#epoch = null;
+    if (epoch === null || client.tracker === null) return;
+    await client.read('goodbye', { epoch }, { timeoutMs: GOODBYE_MS_MAX }).catch((error: unknown) => {
+      log.debug({ code: toMtError(error).code }, 'the trackers did not hear that this daemon stops');
+    });
   }
 
   async #logIn(userId: string, password: string, timeoutMs: number | undefined): Promise<void> {
@@ -140,6 +152,7 @@ export class Session {
   #leave(): void {
     this.#run.abort();
     this.#current = null;
+    this.#epoch = null;
     this.#epochs.clear();
     this.#parts.client.setSession(null);
     this.#parts.dataPlane.onSession(null);
@@ -172,13 +185,13 @@ export class Session {
         if (epoch === null) return;
         void forgetRemoved(this.#parts, signal);
       }
+      this.#epoch = epoch;
       void announceShares(this.#parts, session, signal);
       for (;;) {
         await sleep(HEARTBEAT_MS, null, { signal, ref: false }).catch(() => {});
         if (signal.aborted) return;
         try {
-          const downloads = this.#parts.dataPlane.partials();
-          const { online } = await client.read('heartbeat', { epoch, downloads }, { timeoutMs: HEARTBEAT_MS, signal });
+          const { online } = await client.read('heartbeat', this.#beat(epoch), { timeoutMs: HEARTBEAT_MS, signal });
           if (!online) break;
         } catch (error) {
           if (isMtError(error, 'NOT_LOGGED_IN')) throw error;
@@ -187,6 +200,13 @@ export class Session {
       }
       epoch = null;
     }
+  }
+
+  #beat(epoch: number) {
+    const shortfalls = this.#parts.shares.shortfalls();
+    const downloads = this.#parts.dataPlane.partials();
+    // A tracker of an earlier version knows no shortfalls.
+    return { epoch, downloads, ...(shortfalls.length > 0 && { shortfalls }) };
   }
 
   /** Online again, from the current address. Goes on until the trackers answer. */
@@ -220,6 +240,7 @@ export class Session {
       this.#epochs.set(group_id, epoch);
       dataPlane.onEpoch(group_id, epoch, news.reset);
     }
+    if (news.reset) dataPlane.onGap();
     for (const { user_id, fingerprint, group_id } of news.revoked) {
       dataPlane.onRevoked({ userId: user_id, fingerprint, groupId: group_id });
     }

@@ -90,6 +90,15 @@ const registerClient: Handler<'register_client'> = async (
   return resultOf(await engine.propose(command, { timeoutMs })) as ResultOf<'register_client'>;
 };
 
+/** The end of a lease, brought forward by its holder. */
+const goodbye: Handler<'goodbye'> = async ({ engine, state }, { fingerprint }, { session, epoch }, { timeoutMs }) => {
+  if (!sessionInfo(state(), { fingerprint, session })) return {};
+  const nobody = { fingerprint: null, session: null };
+  const payload = { sessions: [{ session, epoch }] };
+  const command = { type: 'expire', clientId: null, seq: 0, acked: 0, actor: nobody, payload } as const;
+  return resultOf(await engine.propose(command, { timeoutMs })) as ResultOf<'expire'>;
+};
+
 /** The manifest is read here, once: the command says what it says, and carries it as an attachment. */
 const shareFile: Handler<'share_file'> = async (context, caller, params, { timeoutMs }) => {
   const { request, session, group_id, file_name, manifest: bytes } = params;
@@ -136,4 +145,4 @@ async function requireMember(
   throw new MtError('NOT_MEMBER', `You are not a member of "${groupId}"`, `Ask to join: mt join_group ${groupId}`);
 }
 
-export const commandHandlers = { ...plain, register_client: registerClient, share_file: shareFile };
+export const commandHandlers = { ...plain, register_client: registerClient, goodbye, share_file: shareFile };
