@@ -26,7 +26,7 @@ Options:
   --socket PATH                where mt finds it (default: MT_SOCKET, else mini-torrent/peerd.sock in XDG_RUNTIME_DIR)
   --announce HOST:PORT         the address that peers are told, when it is not the one listened on
   --trust-first-use            accept a cluster key that is not pinned, also off loopback
-  --upload-limit BYTES_PER_S   such as 20M; 0: none (default)
+  --upload-limit BYTES_PER_S   such as 20M; 0: none (default: what mt limits set last, else none)
   --download-limit BYTES_PER_S
   --max-connections N          peers' connections at once in all (default: 2500)
   --max-connections-per-address N
@@ -75,9 +75,9 @@ export interface DaemonArguments {
   readonly socket: string;
   readonly trustFirstUse: boolean;
   readonly logLevel: LogLevel;
-  /** Bytes a second; 0: no limit. */
-  readonly uploadLimit: number;
-  readonly downloadLimit: number;
+  /** Bytes a second; 0: no limit; null: not said, so that what `mt limits` set last holds. */
+  readonly uploadLimit: number | null;
+  readonly downloadLimit: number | null;
   /** 0: any free one; null: no monitoring. */
   readonly metricsPort: number | null;
   readonly connections: AdmissionLimits;
@@ -134,9 +134,14 @@ function readAddresses(settings: Settings): { listen: Address; announce: Address
 function readReloadable(settings: Settings) {
   return {
     logLevel: parseLogLevel(settings.get('log-level') ?? 'info'),
-    uploadLimit: parseSize('--upload-limit', settings.get('upload-limit') ?? '0'),
-    downloadLimit: parseSize('--download-limit', settings.get('download-limit') ?? '0'),
+    uploadLimit: readLimit(settings, 'upload-limit'),
+    downloadLimit: readLimit(settings, 'download-limit'),
   };
+}
+
+function readLimit(settings: Settings, name: 'upload-limit' | 'download-limit'): number | null {
+  const text = settings.get(name);
+  return text === undefined ? null : parseSize(`--${name}`, text);
 }
 
 function shownConfig(settings: Settings, args: Omit<DaemonArguments, 'config'>): string {

@@ -8,6 +8,7 @@ import { parseTrackerInfo, type TrackerInfo } from '../codec/tracker-info.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import type { DaemonArguments } from './arguments.ts';
 import type { ControlContext } from './control/context.ts';
+import { limitsAtStart } from './control/transfers.ts';
 import { ControlServer } from './control-server.ts';
 import { loadIdentity, openDataDir } from './data-dir.ts';
 import { makeDataPlanePorts } from './data-plane-ports.ts';
@@ -81,7 +82,7 @@ export async function startDaemon(args: DaemonArguments, log: Logger): Promise<R
     const { dataPlane, address } = await startDataPlane({
       ports: makeDataPlanePorts({ client, trust, shares, session: () => session, log }),
       listen: args.listen,
-      limits: { up: args.uploadLimit, down: args.downloadLimit },
+      limits: limitsAtStart(settings, { up: args.uploadLimit, down: args.downloadLimit }),
       connections: args.connections,
       db,
       log,
@@ -96,7 +97,7 @@ export async function startDaemon(args: DaemonArguments, log: Logger): Promise<R
 
     const about = { version: VERSION, dataDir: args.dataDir, socket: args.socket, address: announced, startedAtMs };
     const uploads = new Uploads({ shares, hasher: new FileHasher(pool), client });
-    const context = { client, session, shares, uploads, outbox, dataPlane, about };
+    const context = { client, session, shares, uploads, outbox, dataPlane, settings, about };
     const control = new ControlServer(context, log);
     await control.listen();
     closers.push(() => control.close());

@@ -6,7 +6,7 @@ import assert from 'node:assert';
 const BURST_MS = 100;
 /** A limited sender releases this much at a time, so that news find a gap. */
 const RELEASE_MS = 50;
-const RELEASE_BYTES_MIN = 16 * 1024;
+const RELEASE_BYTES_MIN = 4 * 1024;
 
 interface Request {
   readonly bytes: number;

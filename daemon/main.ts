@@ -5,6 +5,7 @@ import { formatAddress } from '../codec/ids.ts';
 import { createLog } from '../codec/service/log.ts';
 import { notifySystemd } from '../codec/service/notify.ts';
 import { type DaemonArguments, parseArguments, USAGE } from './arguments.ts';
+import { limitsAtStart } from './control/transfers.ts';
 import { type RunningDaemon, startDaemon, VERSION } from './daemon.ts';
 import { detach } from './detach.ts';
 import { monitorDaemon } from './metrics.ts';
@@ -50,10 +51,12 @@ async function run(args: DaemonArguments): Promise<void> {
 /** Limits and log level hold from now on; what else changed needs a restart. */
 function reload({ context }: RunningDaemon, log: Logger): void {
   try {
-    const { logLevel, uploadLimit, downloadLimit } = parseArguments(process.argv.slice(2), process.env);
+    const { logLevel, uploadLimit, downloadLimit, scrub } = parseArguments(process.argv.slice(2), process.env);
     log.level = logLevel;
-    context.dataPlane.limits({ up: uploadLimit, down: downloadLimit });
-    log.info({ logLevel, uploadLimit, downloadLimit }, 'limits and log level were read again');
+    const limits = limitsAtStart(context.settings, { up: uploadLimit, down: downloadLimit });
+    context.dataPlane.limits(limits);
+    context.keeper.configure(scrub);
+    log.info({ logLevel, ...limits }, 'limits and log level were read again');
   } catch (error) {
     const { code, message } = toMtError(error);
     log.error({ code, why: message }, 'the configuration cannot be read: all stays as it was');

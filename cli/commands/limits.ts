@@ -6,7 +6,7 @@ import { formatLimit, parseSize } from '../render/units.ts';
 export default class Limits extends BaseCommand {
   static override description = `Shows or sets the transfer limits of this daemon, in bytes a second.
 
-A new limit holds at once, for running transfers too. Sizes are powers of two: 20M is 20,971,520. 0 means no limit.`;
+A new limit holds at once, for running transfers too, and is remembered for the next start of the daemon, where its own flags and configuration stand over it. Sizes are powers of two: 20M is 20,971,520. 0 means no limit.`;
   static override examples = [
     'mt limits',
     { description: 'Send at most 2 MB/s, receive without a limit:', command: 'mt limits --up 2M --down 0' },

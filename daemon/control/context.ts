@@ -4,6 +4,8 @@ import type { DataPlane, FileRef } from '../download/types.ts';
 import type { Outbox } from '../outbox.ts';
 import type { Session } from '../session.ts';
 import type { Shares } from '../share.ts';
+import type { ShareKeeper } from '../shares/keeper.ts';
+import type { SettingsStore } from '../store/settings-store.ts';
 import type { TrackerClient } from '../tracker-client.ts';
 import type { Uploads } from '../upload.ts';
 
@@ -15,6 +17,7 @@ export interface ControlContext {
   readonly outbox: Outbox;
   readonly dataPlane: DataPlane;
   readonly about: {
+  readonly settings: SettingsStore;
     readonly version: string;
     readonly dataDir: string;
     readonly socket: string;

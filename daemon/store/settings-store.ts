@@ -4,6 +4,8 @@ import * as v from 'valibot';
 import { addressSchema, countSchema, fingerprintSchema, idSchema, tokenSchema } from '../../codec/ids.ts';
 import type { Sqlite } from './store.ts';
 
+/** Bytes a second; 0: none. */
+const limitSchema = v.nullable(countSchema);
 const sessionSchema = v.strictObject({ userId: idSchema, token: tokenSchema });
 export type StoredSession = v.InferOutput<typeof sessionSchema>;
 
@@ -14,6 +16,8 @@ const SETTINGS = {
   cluster_keys: v.array(v.strictObject({ fingerprint: fingerprintSchema, pem: v.string() })),
   /** The cluster's members, as a tracker told them last. */
   members: v.array(v.strictObject({ number: countSchema, address: addressSchema })),
+  /** What `mt limits` set last, each way; null: never. */
+  limits: v.strictObject({ up: limitSchema, down: limitSchema }),
   /** The exactly-once client that the outbox's rows are sent under. */
   outbox_client: tokenSchema,
 } as const;

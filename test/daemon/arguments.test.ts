@@ -38,7 +38,7 @@ test('defaults follow XDG', () => {
   assert.is(args.socket, '/run/user/1/mini-torrent/peerd.sock');
   assert.is(args.announce, null);
   assert.is(args.logLevel, 'info');
-  assert.is(args.uploadLimit, 0);
+  assert.is(args.uploadLimit, null, 'not said');
   assert.is(args.trustFirstUse, false);
   assert.is(parseArguments(['a:1', 'f'], { ...env, MT_SOCKET: '/s' }).socket, '/s');
   assert.is(parseArguments(['a:1', 'f'], { XDG_STATE_HOME: '/state' }).socket, '/state/mini-torrent/peer/peerd.sock');
