@@ -23,8 +23,16 @@ export type AdminAction = v.InferOutput<typeof adminActionSchema>;
 export const adminResultSchema = v.strictObject({ number: countSchema });
 export type AdminResult = v.InferOutput<typeof adminResultSchema>;
 
+const userLimit = v.pipe(positive, v.maxValue(999_999_999));
+
 export const adminApi = {
   members: { params: v.strictObject({}), result: trackerStatusSchema },
+  /** What one user may have: sets what is not null, and answers what holds now. */
+  limits: {
+    params: v.strictObject({ groups_per_user: v.nullable(userLimit), files_per_user: v.nullable(userLimit) }),
+    result: v.strictObject({ groups_per_user: countSchema, files_per_user: countSchema }),
+  },
   administer: { params: v.strictObject({ action: adminActionSchema }), result: adminResultSchema },
 } as const satisfies Api;
 export type AdminApi = typeof adminApi;
+export type UserLimitsChange = v.InferOutput<(typeof adminApi)['limits']['params']>;

@@ -232,7 +232,7 @@ export const trackerApi = {
   },
   /**
    * A source was banned by this daemon for a file. Written into the tracker's log, for people to judge; changes nothing: a reporter who
-   * lies harms nobody. Answered when the source is one that the trackers named; the same report again is not written again.
+   * lies harms nobody. Only members of the group are heard, and each report once.
    */
   report_peer: {
     params: v.strictObject({

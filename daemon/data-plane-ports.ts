@@ -41,6 +41,20 @@ function makeTrackerPort({ client, log }: PortsParts): TrackerPort {
       const manifest_hash = manifestHash as Uint8Array<ArrayBuffer>;
       await client.command('begin_download', { ...ofFile(file), manifest_hash }, options);
     },
+    checkHolders: async (holders, options) => {
+      const rows = holders.map(({ userId, fingerprint, groupId }) => ({
+        user_id: userId,
+        fingerprint,
+        group_id: groupId,
+      }));
+      return (await client.read('check_holders', { holders: rows }, options)).standings;
+    },
+    reportPeer: (file, { userId, fingerprint }, reason) => {
+      const report = { ...ofFile(file), user_id: userId, fingerprint, reason };
+      client.read('report_peer', report).catch((error: unknown) => {
+        log.debug({ code: toMtError(error).code, user: userId }, 'a banned source could not be reported');
+      });
+    },
     watchFile: (file, onEvent, signal) => {
       client.watch('watch_file', ofFile(file), onEvent, signal).catch((error: unknown) => {
         const { code } = toMtError(error);

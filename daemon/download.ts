@@ -153,6 +153,10 @@ class PeerDataPlane implements DataPlane {
     this.#manager.renewTickets(groupId);
   }
 
+  onGap(): void {
+    this.#serving.onGap();
+  }
+
   onShareStopped({ groupId, fileName }: FileRef): void {
     this.#serving.stop({ groupId, fileName });
   }

@@ -241,6 +241,7 @@ export class Session {
       dataPlane.onEpoch(group_id, epoch, news.reset);
     }
     if (news.reset) dataPlane.onGap();
+    if (news.reset) dataPlane.onGap();
     for (const { user_id, fingerprint, group_id } of news.revoked) {
       dataPlane.onRevoked({ userId: user_id, fingerprint, groupId: group_id });
     }

@@ -2,6 +2,7 @@
 import { backup } from './backup.ts';
 import { events } from './events.ts';
 import { init } from './init.ts';
+import { limits } from './limits.ts';
 import { members } from './members.ts';
 import { recover } from './recover.ts';
 import { replayCommand } from './replay.ts';
@@ -19,6 +20,7 @@ export interface Subcommand {
 export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
   init,
   members,
+  limits,
   'transfer-leader': transferLeader,
   events,
   replay: replayCommand,

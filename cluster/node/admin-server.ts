@@ -32,6 +32,7 @@ export class AdminServer {
       serves: adminApi,
       handlers: {
         members: () => this.#member().context.clusterStatus(),
+        limits: (change, { timeoutMs }) => this.#member().administrator.limits(change, timeoutMs),
         administer: ({ action }) => this.#member().administrator.act(action),
       },
       hello: hello(),

@@ -1,7 +1,7 @@
 // What whoever holds the cluster key may change: who belongs to the cluster, and who leads it. Works on the leader; any other
 // tracker passes the action on to it.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AdminAction, AdminResult } from '../../codec/admin-api.ts';
+import type { AdminAction, AdminResult, UserLimitsChange } from '../../codec/admin-api.ts';
 import { MtError } from '../../codec/errors.ts';
 import { type Address, formatAddress } from '../../codec/ids.ts';
 import type { MembershipChange, NodeId, RefusalReason } from '../raft/types.ts';
@@ -36,6 +36,28 @@ export class Administrator {
     const rpc = leader === null ? null : this.#links.byNumber(leader)?.rpc;
     if (!rpc) throw noLeader();
     return rpc.call('administer', { action }, { timeoutMs: 2 * PATIENCE_MS });
+  }
+
+  /** What one user may have: sets what is not null, on any tracker, and answers what holds now. */
+  async limits(
+    change: UserLimitsChange,
+    timeoutMs: number,
+  ): Promise<{ groups_per_user: number; files_per_user: number }> {
+    await this.#engine.readBarrier(timeoutMs);
+    const now = () => this.#engine.state.limits;
+    if (change.groups_per_user !== null || change.files_per_user !== null) {
+      const payload = {
+        groups_per_user: change.groups_per_user ?? now().groupsPerUser,
+        files_per_user: change.files_per_user ?? now().filesPerUser,
+      };
+      const actor = { fingerprint: null, session: null };
+      await this.#engine.propose(
+        { type: 'set_limits', clientId: null, seq: 0, acked: 0, actor, payload },
+        { timeoutMs },
+      );
+      return payload;
+    }
+    return { groups_per_user: now().groupsPerUser, files_per_user: now().filesPerUser };
   }
 
   actAsLeader(action: AdminAction): Promise<AdminResult> {

@@ -20,6 +20,7 @@ import { Reconciler } from './reconciler.ts';
 import { currentMembers } from './roster.ts';
 import { AddressBudgets } from './server/address-budgets.ts';
 import type { ServerContext } from './server/context.ts';
+import { PeerReports } from './server/peer-reports.ts';
 import { WatchHub } from './server/watch-hub.ts';
 import { COMMAND_MS_DEFAULT, type SnapshotSettings } from './settings.ts';
 import { SnapshotMaker } from './snapshot-maker.ts';
@@ -102,6 +103,7 @@ export class Member {
       key,
       watches: new WatchHub(this.engine),
       budgets: new AddressBudgets(),
+      reports: new PeerReports(),
       log,
       members: () => membersOf(this.engine.membership),
       otherClocks: () => otherClocks(number, this.engine, links),

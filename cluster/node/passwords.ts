@@ -1,9 +1,8 @@
-// Passwords: scrypt (RFC 7914) in libuv's threads, never on the event loop, a bounded number at a time. A wrong user and a wrong
-// password cost the same time.
+// Passwords: scrypt (RFC 7914) in libuv's threads, never on the event loop, a bounded number at a time, addresses in turn: a flood of
+// logins from one of them keeps nobody else waiting. A wrong user and a wrong password cost the same time.
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
-import fastq, { type queueAsPromised } from 'fastq';
-import { MtError } from '../../codec/errors.ts';
 import type { PasswordHash } from '../state/types.ts';
+import { FairQueue } from './fair-queue.ts';
 
 /** OWASP's scrypt settings with N = 2^15: 32 MiB and some 60 ms each. Stored with each hash, so they can be raised later. */
 const COST = { n: 2 ** 15, r: 8, p: 1 } as const;
@@ -21,29 +20,22 @@ interface Job {
 }
 
 export class Passwords {
-  readonly #queue: queueAsPromised<Job, Buffer> = fastq.promise(derive, AT_ONCE);
+  readonly #queue = new FairQueue({ atOnce: AT_ONCE, waitingMax: WAITING_MAX });
   /** What a password of an unknown user is compared with; nothing matches it. */
   readonly #nobody: PasswordHash = { ...COST, salt: randomBytes(SALT_SIZE), hash: randomBytes(HASH_SIZE) };
 
-  /** @throws MtError OVERLOADED when too many wait. */
-  async hash(password: string): Promise<PasswordHash> {
+  /** @param remote the address that asks. @throws MtError OVERLOADED when too many wait. */
+  async hash(password: string, remote: string): Promise<PasswordHash> {
     const salt = randomBytes(SALT_SIZE);
-    const hash = Uint8Array.from(await this.#derive({ password, salt, cost: COST }));
+    const hash = Uint8Array.from(await this.#queue.run(remote, () => derive({ password, salt, cost: COST })));
     return { ...COST, salt, hash };
   }
 
   /** @param stored null for an unknown user: false, after the same work. @throws MtError OVERLOADED */
-  async verify(password: string, stored: PasswordHash | null): Promise<boolean> {
+  async verify(password: string, stored: PasswordHash | null, remote: string): Promise<boolean> {
     const { n, r, p, salt, hash } = stored ?? this.#nobody;
-    const derived = await this.#derive({ password, salt, cost: { n, r, p } });
+    const derived = await this.#queue.run(remote, () => derive({ password, salt, cost: { n, r, p } }));
     return timingSafeEqual(derived, hash) && stored !== null;
-  }
-
-  #derive(job: Job): Promise<Buffer> {
-    if (this.#queue.length() >= WAITING_MAX) {
-      throw new MtError('OVERLOADED', 'Too many logins at this moment', 'Try again in a few seconds.');
-    }
-    return this.#queue.push(job);
   }
 }
 

@@ -54,6 +54,15 @@ export function isMember(state: State, groupId: string, userId: string): boolean
   return state.groups.get(groupId)?.members.has(userId) ?? false;
 }
 
+/** Whether whoever holds a ticket of this group on that daemon is still logged in there, and a member. */
+export function standingOfHolder(
+  state: State,
+  { user_id, fingerprint, group_id }: Omit<ShareKey, 'file_name'>,
+): 'valid' | 'logged_out' | 'left' {
+  if (state.sessionsByFingerprint.get(fingerprint)?.daemon.user.id !== user_id) return 'logged_out';
+  return isMember(state, group_id, user_id) ? 'valid' : 'left';
+}
+
 /** 0 when there is no such group. */
 export function groupEpoch(state: State, groupId: string): number {
   return state.groups.get(groupId)?.epoch ?? 0;
@@ -65,6 +74,11 @@ export interface ShareKey {
   readonly file_name: string;
   readonly user_id: string;
   readonly fingerprint: string;
+}
+
+export function isSharer(state: State, { group_id, file_name, user_id, fingerprint }: ShareKey): boolean {
+  const file = state.groups.get(group_id)?.files.get(file_name);
+  return file?.sharers.has({ user: { id: user_id }, fingerprint }) ?? false;
 }
 
 /** This daemon as a source of this file; null when it does not share it, is offline or has lost it. */

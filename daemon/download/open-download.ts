@@ -166,7 +166,7 @@ export class OpenDownload {
   }
 
   #makeSwarm(verified: readonly number[]): Swarm {
-    const { resources, serving, log } = this.#context;
+    const { resources, serving, log, ports } = this.#context;
     const record = this.#record;
     const have = new Bitfield(this.file.content.manifest.pieceCount);
     for (const piece of verified) have.set(piece);
@@ -185,6 +185,7 @@ export class OpenDownload {
             { group: groupId, file: fileName, user: userId, fingerprint, reason },
             'a peer was banned for a file',
           );
+          ports.trackers.reportPeer(record, { userId, fingerprint }, reason);
         },
         onTicket: (link, ticket) => serving.renewTicket(record, record.manifestHash, link, ticket),
       },

@@ -4,6 +4,7 @@ import type { KeyObject } from 'node:crypto';
 import type { ControlApi, DownloadRow } from '../../codec/control-api.ts';
 import type { EventOf, Params, Result } from '../../codec/rpc.ts';
 import type { TrackerApi } from '../../codec/tracker-rpc.ts';
+import type { BanReason } from '../pieces/types.ts';
 
 /** One file of one group: what names a download or a share. */
 export interface FileRef {
@@ -66,6 +67,8 @@ export interface DataPlaneEvents {
    * @param isGap it comes with a fresh picture: who left meanwhile was not told.
    */
   onEpoch(groupId: string, epoch: number, isGap: boolean): void;
+  /** The news begin anew: what happened before may not have been told, and is asked for. */
+  onGap(): void;
   /** This share or file is no longer to be served: its uploads end now. A download of a removed file fails. */
   onShareStopped(file: FileRef): void;
   onFileRemoved(file: FileRef): void;
@@ -102,6 +105,13 @@ export interface TrackerPort {
     manifestHash: Uint8Array,
     options?: { signal?: AbortSignal; timeoutMs?: number },
   ): Promise<void>;
+  /** Whether these holders of tickets are still logged in on their daemons and members of their groups; in their order. */
+  checkHolders(
+    holders: readonly { readonly userId: string; readonly fingerprint: string; readonly groupId: string }[],
+    options: { signal: AbortSignal; timeoutMs: number },
+  ): Promise<readonly ('valid' | 'logged_out' | 'left')[]>;
+  /** Tells the trackers that a source was banned; in the background, and once. */
+  reportPeer(file: FileRef, peer: { userId: string; fingerprint: string }, reason: BanReason): void;
   /**
    * Watches until `signal` aborts, over failovers: after each reconnect an event with `reset` comes first. When the trackers say
    * that there is no such file (any more), an event with `removed`.

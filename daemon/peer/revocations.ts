@@ -49,6 +49,13 @@ export class Revocations {
     }
   }
 
+  /** The trackers say that this one is logged in on that daemon and a member of that group, now. */
+  lift({ userId, fingerprint, groupId }: Holder): void {
+    for (const daemon of [null, fingerprint]) {
+      for (const group of [null, groupId]) this.#revoked.delete(keyOf(userId, daemon, group));
+    }
+  }
+
   /** @param isGap it may have grown while nobody could tell: who left is not known. */
   noteEpoch(groupId: string, epoch: number, nowMs: number, isGap: boolean): void {
     const known = this.#epochs.get(groupId);

@@ -9,6 +9,7 @@ import { compareFile } from '../disk/file-identity.ts';
 import { PieceFile } from '../disk/piece-file.ts';
 import type { DataPlanePorts, FileRef, ServableShare } from '../download/types.ts';
 import { Bitfield } from '../pieces/bitfield.ts';
+import { Holders } from './holders.ts';
 import type { PeerLink } from './link.ts';
 import type { Gate } from './listener.ts';
 import { isMatch, type Revocation, Revocations } from './revocations.ts';
@@ -34,12 +35,14 @@ export class Serving implements Gate {
   /** Shares being opened: the second comer waits for the first. */
   readonly #opening = new Map<string, Promise<Served>>();
   readonly #revocations = new Revocations();
+  readonly #holders: Holders;
   readonly #timer: NodeJS.Timeout;
 
   constructor(ports: DataPlanePorts, resources: SwarmResources, log: Logger) {
     this.#ports = ports;
     this.#resources = resources;
     this.#log = log;
+    this.#holders = new Holders(ports.trackers, this.#revocations, (revocation) => this.revoke(revocation));
     this.#timer = setInterval(() => this.#watch(), WATCH_MS);
     this.#timer.unref();
   }
@@ -48,7 +51,9 @@ export class Serving implements Gate {
     const { identity } = this.#ports;
     if (fingerprint === identity.fingerprint) throw new MtError('FORBIDDEN', 'This daemon dialled itself');
     const file = { groupId: hello.group_id, fileName: hello.file_name };
-    const ticket = this.#checkTicket(hello.ticket, { ...file, fingerprint, manifestHash: hello.manifest_hash });
+    const ticket = this.#readTicket(hello.ticket, { ...file, fingerprint, manifestHash: hello.manifest_hash });
+    await this.#holders.confirm(ticket);
+    this.#requireValid(ticket);
     const served = this.#served.get(keyOf(file)) ?? (await this.#openOnce(file));
     if (!isSame(served.manifestHash, hello.manifest_hash)) {
       throw new MtError('NO_SUCH_SHARE', 'Another file is shared under this name here');
@@ -88,7 +93,8 @@ export class Serving implements Gate {
   /** What a fresh ticket on an open link must be; else the link ends. */
   renewTicket(file: FileRef, manifestHash: Uint8Array, link: PeerLink, bytes: Uint8Array): void {
     try {
-      const ticket = this.#checkTicket(bytes, { ...file, manifestHash, fingerprint: link.fingerprint });
+      const ticket = this.#readTicket(bytes, { ...file, manifestHash, fingerprint: link.fingerprint });
+      this.#requireValid(ticket);
       if (ticket.user_id !== link.userId) throw new MtError('FORBIDDEN', 'The ticket is of another user');
       link.ticket = { expiresAtMs: ticket.expires_at, epoch: ticket.epoch };
     } catch (error) {
@@ -111,6 +117,14 @@ export class Serving implements Gate {
     }
   }
 
+  /** The news of the trackers begin anew: whoever is connected is asked about. */
+  onGap(): void {
+    const connected = [...this.#served.values()].flatMap(({ swarm, groupId }) =>
+      [...swarm.links('upload')].map(({ userId, fingerprint }) => ({ userId, fingerprint, groupId })),
+    );
+    this.#holders.onGap(connected, Date.now());
+  }
+
   noteEpoch(groupId: string, epoch: number, isGap: boolean): void {
     this.#revocations.noteEpoch(groupId, epoch, Date.now(), isGap);
   }
@@ -128,13 +142,14 @@ export class Serving implements Gate {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    this.#holders.close();
     this.stop(null);
     await Promise.allSettled(this.#opening.values());
     this.stop(null);
   }
 
   /** @throws MtError FORBIDDEN, saying which check failed. */
-  #checkTicket(bytes: Uint8Array, expected: FileRef & { fingerprint: string; manifestHash: Uint8Array }): Ticket {
+  #readTicket(bytes: Uint8Array, expected: FileRef & { fingerprint: string; manifestHash: Uint8Array }): Ticket {
     const { identity } = this.#ports;
     if (identity.userId() === null) throw new MtError('FORBIDDEN', 'Nobody is logged in here');
     const ticket = openTicket(bytes, identity.clusterKeys(), Date.now());
@@ -146,8 +161,11 @@ export class Serving implements Gate {
     if (ticket.fingerprint !== expected.fingerprint) {
       throw new MtError('FORBIDDEN', 'The ticket was given to another daemon');
     }
-    if (this.#isVoid(ticket)) throw new MtError('FORBIDDEN', 'The ticket is no longer valid');
     return ticket;
+  }
+
+  #requireValid(ticket: Ticket): void {
+    if (this.#isVoid(ticket)) throw new MtError('FORBIDDEN', 'The ticket is no longer valid');
   }
 
   #isVoid(ticket: Ticket): boolean {

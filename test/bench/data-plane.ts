@@ -248,6 +248,8 @@ function portsOf(
       }),
       getManifest: async () => new Uint8Array(manifest),
       beginDownload: async () => {},
+      checkHolders: async (holders) => holders.map(() => 'valid' as const),
+      reportPeer: () => {},
       watchFile: () => {},
       linkError: () => null,
     },

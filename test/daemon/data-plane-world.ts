@@ -149,6 +149,8 @@ export class World {
   ticketLifeMs = 600_000;
   /** Users whom the trackers no longer count as members. */
   readonly removed = new Set<string>();
+  /** What daemons told the trackers about their sources. */
+  readonly reported: string[] = [];
 
   async daemon(user: string, options: DaemonOptions = {}): Promise<TestDaemon> {
     const dir = join(this.dir, `${user}-${this.daemons.length}`);
@@ -267,6 +269,11 @@ export class World {
         const up = this.#peersOf(this.#file(fileName));
         setImmediate(() => onEvent({ index: 1, reset: true, up, down: [], removed: false }));
       },
+      checkHolders: async (holders) => {
+        if (this.trackerError) throw this.trackerError;
+        return holders.map(({ userId }) => (this.removed.has(userId) ? 'left' : 'valid'));
+      },
+      reportPeer: (_file, { userId }, reason) => this.reported.push(`${userId}: ${reason}`),
       linkError: () => this.trackerError,
     };
   }

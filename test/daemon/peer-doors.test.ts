@@ -4,6 +4,7 @@ import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto'
 import { createSecureContext, createServer, type Server, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { MtError } from '../../codec/errors.ts';
 import { FrameParser, readFrameHeader } from '../../codec/frames.ts';
 import { makeDaemonIdentity, type TlsIdentity } from '../../codec/identity.ts';
 import type { Address } from '../../codec/ids.ts';
@@ -116,11 +117,35 @@ test('a revoked holder stays out with the old ticket, and comes in with a new on
   world.epoch = 2;
   alice.plane.onEpoch(GROUP, 2, false);
   alice.plane.onRevoked({ userId: 'bob', fingerprint: null, groupId: GROUP });
+  world.removed.add('bob');
   assert.is(await attempt(context, { identity: bob, ticket: old }), 'FORBIDDEN');
+  world.trackerError = new MtError('TRACKER_UNREACHABLE', 'none');
+  assert.is(await attempt(context, { identity: bob, ticket: old }), 'FORBIDDEN', 'without trackers too');
+  world.trackerError = null;
   const carol = await makeDaemonIdentity(Date.now());
   const others = world.ticket('file', { user: 'carol', fingerprint: carol.fingerprint }, { epoch: 1 });
   assert.is(await attempt(context, { identity: carol, ticket: others }), 'in', 'others have time to renew');
+  world.removed.delete('bob');
   assert.is(await attempt(context, { identity: bob, ticket: world.ticket('file', holder) }), 'in', 'a member again');
+});
+
+test('who left while the news were broken is found out: after the gap, and at the door', async (context) => {
+  const { world, alice } = context;
+  const bob = await makeDaemonIdentity(Date.now());
+  const ticket = world.ticket('file', { user: 'bob', fingerprint: bob.fingerprint });
+  alice.plane.onGap();
+  assert.is(await attempt(context, { identity: bob, ticket }), 'in', 'asked once, and still a member');
+  world.removed.add('bob');
+  assert.is(await attempt(context, { identity: bob, ticket }), 'in', 'not asked again: the news tell');
+  alice.plane.onGap();
+  world.trackerError = new MtError('TRACKER_UNREACHABLE', 'none');
+  assert.is(
+    await attempt(context, { identity: bob, ticket }),
+    'in',
+    'without trackers a ticket holds until it expires',
+  );
+  world.trackerError = null;
+  assert.is(await attempt(context, { identity: bob, ticket }), 'FORBIDDEN');
 });
 
 test('nobody is served while nobody is logged in, and a daemon does not dial itself', async (context) => {

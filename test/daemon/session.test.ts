@@ -124,6 +124,7 @@ function daemon(directory: string, addresses: Address[]) {
   const shares = new Shares({ db, store: new ShareStore(db), outbox, log, onStopped: () => {} });
   const heard: string[] = [];
   const dataPlane = {
+    onGap: () => heard.push('gap'),
     onSession: (user: string | null) => heard.push(`session ${user}`),
     onRevoked: ({ userId }: { userId: string }) => heard.push(`revoked ${userId}`),
     onEpoch: (group: string, epoch: number) => heard.push(`epoch ${group} ${epoch}`),
@@ -172,7 +173,7 @@ test('login and logout', async () => {
   await session.logout();
   assert.is(session.userId, null);
   assert.is(cluster.token, null);
-  assert.equal(heard, ['session alice', 'epoch g 5', 'session null']);
+  assert.equal(heard, ['session alice', 'epoch g 5', 'gap', 'session null']);
 });
 
 test('the same user again: the new session takes the place of the old one', async () => {
@@ -261,8 +262,8 @@ test('news reach the data plane', async () => {
     revoked: [{ user_id: 'bob', fingerprint: null, group_id: 'g' }],
   });
   cluster.tell({ removed_files: [{ group_id: 'g', file_name: 'f' }], left_groups: ['g'] });
-  await until('heard', () => heard.length === 6);
-  assert.equal(heard.slice(2), ['epoch g 6', 'revoked bob', 'removed f', 'left g']);
+  await until('heard', () => heard.length === 7);
+  assert.equal(heard.slice(3), ['epoch g 6', 'revoked bob', 'removed f', 'left g']);
   assert.is(session.groupEpoch('g'), null);
 });
 

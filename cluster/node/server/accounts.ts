@@ -8,7 +8,7 @@ import { randomToken } from './tokens.ts';
 const createUser: Handler<'create_user'> = async (context, caller, { request, user_id, password }, { timeoutMs }) => {
   const speaker = { request, session: null, fingerprint: caller.fingerprint };
   context.budgets.accounts.take(caller.remote, Date.now());
-  const stored = await context.passwords.hash(password);
+  const stored = await context.passwords.hash(password, caller.remote);
   return proposeAs(context.engine, speaker, 'create_user', { user_id, password: stored }, { timeoutMs });
 };
 
@@ -33,7 +33,7 @@ const changePassword: Handler<'change_password'> = async (context, caller, param
   const info = sessionInfo(context.state(), { fingerprint: caller.fingerprint, session });
   if (!info) throw new MtError('NOT_LOGGED_IN', 'This daemon is not logged in', 'Run: mt login <user_id>');
   const passwordVersion = await verify(context, caller, speaker, info.user_id, old_password, timeoutMs);
-  const password = await context.passwords.hash(new_password);
+  const password = await context.passwords.hash(new_password, caller.remote);
   const payload = { password_version: passwordVersion, password };
   return proposeAs(context.engine, speaker, 'change_password', payload, { timeoutMs });
 };
@@ -54,7 +54,7 @@ async function verify(
   const waitMs = loginWaitMs(state(), userId, remote, Date.now());
   if (waitMs > 0) throw tooManyAttempts(waitMs);
   const stored = credentials(state(), userId);
-  if (await passwords.verify(password, stored)) return stored!.version;
+  if (await passwords.verify(password, stored, remote)) return stored!.version;
   // Logged, so that the count survives a failover; the state machine answers with the right error.
   await proposeAs(engine, speaker, 'login_failed', { user_id: userId, remote }, { timeoutMs });
   throw new MtError('INTERNAL', 'A failed login was accepted');
