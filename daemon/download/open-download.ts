@@ -11,7 +11,7 @@ import { Swarm, type SwarmResources } from '../peer/swarm.ts';
 import { Bitfield } from '../pieces/bitfield.ts';
 import type { DownloadRecord, DownloadStore } from '../store/download-store.ts';
 import { checkPieces } from './finish.ts';
-import { explain, type Reason } from './reasons.ts';
+import { explainStandstill, type Reason } from './reasons.ts';
 import { Sources } from './sources.ts';
 import type { DataPlanePorts, LocatedFile } from './types.ts';
 
@@ -147,15 +147,10 @@ export class OpenDownload {
   standstill(): Reason | null {
     if (!this.#sources || this.movingSources > 0) return null;
     const { ports, resources } = this.#context;
-    return explain({
-      known: this.#sources.known,
-      linked: [...this.swarm.links('download')].length,
-      useful: this.swarm.stats.sources,
-      errors: this.#sources.errors(),
-      trackers: ports.trackers.linkError() ?? this.#sources.locateError,
-      onlyUser: this.#record.peer,
-      limit: resources.downLimiter.rate,
-    });
+    return explainStandstill(
+      { sources: this.#sources, swarm: this.swarm },
+      { trackers: ports.trackers, onlyUser: this.#record.peer, limit: resources.downLimiter.rate },
+    );
   }
 
   async close(): Promise<void> {

@@ -21,6 +21,10 @@ const RETRY_MS_MAX = 15_000;
 /** Before a ticket ends, and at most so often. */
 const RENEW_AHEAD_MS = 60_000;
 const RENEW_PAUSE_MS = 1_000;
+/** With nobody to dial, the trackers are asked again: their news may have been lost, and whether they answer is worth knowing. */
+const ASK_AGAIN_MS = 3_000;
+/** A tracker with a quorum answers in milliseconds; without one it would keep us waiting for its own patience. */
+const ASK_MS_MAX = 3_000;
 /** After a new epoch, holders renew spread over this time: seeders wait 10 s. */
 const RENEW_SPREAD_MS = 2_000;
 
@@ -75,7 +79,19 @@ export class Sources {
 
   /** Peers that could be sources. */
   get known(): number {
-    return this.#sources.size;
+    return this.#sources.size - this.banned;
+  }
+
+  /** Named by the trackers, and no longer asked. */
+  get banned(): number {
+    let count = 0;
+    for (const fingerprint of this.#sources.keys()) if (this.#options.isBanned(fingerprint)) count++;
+    return count;
+  }
+
+  /** Whether the trackers have said which peers there are. */
+  get isAsked(): boolean {
+    return this.#ticket !== null;
   }
 
   /** The trackers' last word when they could not be asked for a ticket. */
@@ -85,7 +101,9 @@ export class Sources {
 
   /** Why those who are not linked are not: the first error of a kind. */
   errors(): MtError[] {
-    return [...this.#sources.values()].flatMap(({ state, error }) => (state === 'linked' || !error ? [] : [error]));
+    return [...this.#sources.values()].flatMap(({ state, error, info }) =>
+      state === 'linked' || !error || this.#options.isBanned(info.fingerprint) ? [] : [error],
+    );
   }
 
   /** A download link ended. */
@@ -157,7 +175,8 @@ export class Sources {
 
   #work(): void {
     if (this.#stop.signal.aborted) return;
-    if (!this.#ticket || Date.now() >= this.#renewAtMs) this.#renew();
+    const isAlone = this.#sources.size === 0 && performance.now() - this.#renewedAtMs >= ASK_AGAIN_MS;
+    if (!this.#ticket || isAlone || Date.now() >= this.#renewAtMs) this.#renew();
     if (!this.#ticket || Date.now() > this.#ticket.expiresAtMs) return;
     const nowMs = performance.now();
     const all = [...this.#sources.values()];
@@ -214,7 +233,7 @@ export class Sources {
     this.#renewedAtMs = performance.now();
     const { trackers, file } = this.#options;
     trackers
-      .locateFile(file, { signal: this.#stop.signal })
+      .locateFile(file, { signal: this.#stop.signal, timeoutMs: ASK_MS_MAX })
       .then((located) => {
         this.#locateError = null;
         this.#take(located);
