@@ -25,6 +25,21 @@ export function futureCommand(): Uint8Array {
   return retyped(encodeCommand(command), SET_LIMITS, FUTURE_TYPE);
 }
 
+/** A command that changes nothing that a client sees: to make logs long. */
+export function filler(number: number): Uint8Array {
+  const client_id = number.toString(16).padStart(32, 'f');
+  const actor = { fingerprint: 'f'.repeat(64), session: null };
+  return encodeCommand({
+    type: 'register_client',
+    clientId: null,
+    seq: 0,
+    acked: 0,
+    actor,
+    at: 0,
+    payload: { client_id },
+  });
+}
+
 /** A CBOR text of less than 24 bytes is its length, then its bytes. */
 const text = (type: string): Buffer => Buffer.from([0x60 + type.length, ...Buffer.from(type)]);
 

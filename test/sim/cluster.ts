@@ -31,6 +31,8 @@ export class SimCluster {
   readonly #hurt = new Set<SimNode>();
   /** What a tracker that is added now runs. */
   #program: Program = 1;
+  /** Told of each new leader before a word of it has arrived anywhere. */
+  onNewLeader: ((leader: SimNode) => void) | null = null;
   /** Faults no longer end by themselves: the healing phase has begun. */
   isHealing = false;
 
@@ -222,6 +224,7 @@ export class SimCluster {
         this.#sendSnapshot(from, message, snapshot),
       onStep: (node: SimNode, output: Output) => {
         if (output.roleChange) this.#noteRole(node, output);
+        if (output.roleChange?.role === 'leader' && !this.isHealing) this.onNewLeader?.(node);
         this.invariants.afterStep(node, output);
       },
       onApplied: (node: SimNode, entry: Parameters<Invariants['afterApply']>[1]) =>

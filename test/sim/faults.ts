@@ -1,6 +1,9 @@
 // The faults that a run throws at its cluster. Planned before the run, each with a seed of its own, so that a failing run can
 // be repeated with some of them left out.
+
+import { filler } from './app.ts';
 import type { SimCluster } from './cluster.ts';
+import type { SimNode } from './node.ts';
 import { Prng } from './prng.ts';
 
 export interface Fault {
@@ -11,6 +14,13 @@ export interface Fault {
 }
 
 type Inject = (cluster: SimCluster, random: Prng) => string | null;
+
+function isolate(cluster: SimCluster, node: SimNode): void {
+  for (const other of cluster.nodes) {
+    cluster.network.cut(other.number, node.number);
+    cluster.network.cut(node.number, other.number);
+  }
+}
 
 const FAULTS = {
   crash: (cluster, random) => cluster.crash(random.pick(cluster.nodes), random.int(50, 3_000)),
@@ -26,6 +36,30 @@ const FAULTS = {
     };
     strike();
     return 'leaders die one after another';
+  },
+  /**
+   * Leaders that reach nobody, or die while they tell what they have: logs that end in entries of many terms, each on a few nodes
+   * (figure 8 of the Raft paper, which needs four leaderships in the right order).
+   */
+  half_leaders: (cluster, random) => {
+    const untilMs = cluster.world.now + random.int(2_000, 6_000);
+    cluster.onNewLeader = (leader) => {
+      if (cluster.world.now > untilMs) {
+        cluster.onNewLeader = null;
+        cluster.network.healAll();
+        return;
+      }
+      const isMute = random.chance(0.5);
+      if (isMute) isolate(cluster, leader);
+      for (let i = random.int(0, 12); i > 0; i--) leader.propose(filler(random.int(0, 99)), () => {});
+      const wait = isMute ? random.int(50, 500) : random.int(2, 80);
+      cluster.world.after(wait, () => {
+        if (cluster.isHealing) return;
+        cluster.network.healAll();
+        cluster.crash(leader, random.int(20, 800));
+      });
+    };
+    return 'leaders reach nobody, or die while they speak';
   },
   crash_all: (cluster, random) => {
     for (const node of cluster.nodes) cluster.crash(node, random.int(50, 1_500));
@@ -59,10 +93,7 @@ const FAULTS = {
     const { leader } = cluster;
     if (!leader) return null;
     leader.clockRate = 0.4;
-    for (const other of cluster.nodes) {
-      cluster.network.cut(other.number, leader.number);
-      cluster.network.cut(leader.number, other.number);
-    }
+    isolate(cluster, leader);
     const durationMs = random.int(300, 1_500);
     cluster.world.after(durationMs, () => {
       leader.clockRate = 1;
