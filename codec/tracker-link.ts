@@ -42,6 +42,9 @@ export const founderSchema = v.strictObject({
 export type Founder = v.InferOutput<typeof founderSchema>;
 const founders = v.pipe(v.array(founderSchema), v.minLength(1), v.maxLength(64));
 
+const trackerAtSchema = v.strictObject({ number: countSchema, ...addressSchema.entries });
+export type TrackerAt = v.InferOutput<typeof trackerAtSchema>;
+
 export const snapshotHeaderSchema = v.strictObject({
   meta: snapshotMetaSchema,
   /** Chain hash of the entry at meta.index. */
@@ -68,8 +71,14 @@ export const linkApi = {
   confirm_founding: { params: v.strictObject({ founders }), result: nothing },
   /** The cluster is founded; by whoever knows, to a founder that does not. */
   founded: { params: v.strictObject({ cluster_id: tokenSchema, founders }), result: nothing },
-  /** From the leader: you are a learner of this cluster now. */
-  join: { params: v.strictObject({ cluster_id: tokenSchema }), result: nothing },
+  /** From the leader, also again: you are a learner of this cluster, and this is where its members are. */
+  join: {
+    params: v.strictObject({
+      cluster_id: tokenSchema,
+      members: v.optional(v.pipe(v.array(trackerAtSchema), v.maxLength(64)), []),
+    }),
+    result: nothing,
+  },
 
   /** From the leader: you were removed from this cluster, for good. */
   removed: { params: v.strictObject({ cluster_id: tokenSchema }), result: nothing },

@@ -2,7 +2,7 @@
 // cluster, or one that is not a member yet, has no say in ours.
 import { MtError } from '../../codec/errors.ts';
 import type { Handlers } from '../../codec/rpc.ts';
-import type { LinkApi } from '../../codec/tracker-link.ts';
+import type { LinkApi, TrackerAt } from '../../codec/tracker-link.ts';
 import type { TrackerHello } from '../../codec/tracker-rpc.ts';
 import type { History } from '../store/history.ts';
 import type { ManifestTable } from '../store/manifest-table.ts';
@@ -17,6 +17,8 @@ export interface LinkServerContext {
   readonly manifests: ManifestTable;
   readonly history: History;
   readonly join: (clusterId: string) => void;
+  /** Whom to be connected to until the log tells. */
+  readonly meet: (members: readonly TrackerAt[]) => void;
   readonly onRemoved: () => void;
   /** What is out of the ordinary with this tracker; null when nothing is. */
   readonly note: () => string | null;
@@ -43,10 +45,12 @@ export function makeLinkHandlers(from: TrackerHello, context: LinkServerContext)
       if (context.own().cluster_id !== cluster_id) requireForming().founded(cluster_id, founders);
       return {};
     },
-    join: ({ cluster_id }) => {
-      if (context.own().cluster_id === cluster_id) return {};
-      requireForming();
-      context.join(cluster_id);
+    join: ({ cluster_id, members }) => {
+      if (context.own().cluster_id !== cluster_id) {
+        requireForming();
+        context.join(cluster_id);
+      }
+      context.meet(members);
       return {};
     },
     removed: ({ cluster_id }) => {

@@ -9,7 +9,7 @@ import type { MembershipChange } from '../raft/types.ts';
 import type { Link } from './link.ts';
 import type { Links } from './links.ts';
 import type { RaftEngine } from './raft-engine.ts';
-import { rosterOf } from './roster.ts';
+import { currentMembers, rosterOf } from './roster.ts';
 
 const CALL_MS = 2_000;
 /** Looks without a leader after which it is said why. */
@@ -83,10 +83,10 @@ export class Reconciler {
       const what = wasMember ? 'came back with a new disk: a learner' : 'has come: a learner';
       return this.#change({ op: 'add_learner', node, info: info[former]! }, number, what);
     }
-    if (hello.cluster_id === null) {
-      await rpc.call('join', { cluster_id: clusterId }, { timeoutMs: CALL_MS });
-      return true;
-    }
+    // Each time: it may have been restarted before its log told it where the others are.
+    const members = currentMembers(engine.membership).map(({ number: n, host, port }) => ({ number: n, host, port }));
+    await rpc.call('join', { cluster_id: clusterId, members }, { timeoutMs: CALL_MS });
+    if (hello.cluster_id === null) return true;
     if (former) return this.#change({ op: 'remove', node: former }, number, 'is this disk alone from now on');
     return this.#change({ op: 'promote', node }, number, 'has caught up: a voter');
   }
@@ -104,6 +104,7 @@ export class Reconciler {
     if (this.#leaderlessLooks === 0) this.#said = '';
     if (this.#leaderlessLooks < LEADERLESS_LOOKS) return;
     const { voters, info } = engine.membership;
+    if (voters.length === 0) return; // a learner that has not heard of any yet
     const missing = voters.filter((node) => node !== engine.id && !links.byNode(node)?.hello);
     if (2 * (voters.length - missing.length) > voters.length) return;
     const inWords = missing.map((node) => {

@@ -6,7 +6,7 @@ import type { TlsIdentity } from '../../codec/identity.ts';
 import type { Address } from '../../codec/ids.ts';
 import type { Handlers } from '../../codec/rpc.ts';
 import type { AdmissionLimits } from '../../codec/service/admission.ts';
-import type { Founder, LinkApi } from '../../codec/tracker-link.ts';
+import type { Founder, LinkApi, TrackerAt } from '../../codec/tracker-link.ts';
 import type { TrackerHello } from '../../codec/tracker-rpc.ts';
 import type { Membership } from '../raft/types.ts';
 import { isBrokenDisk, isDamage } from '../store/database.ts';
@@ -60,6 +60,8 @@ export class Tracker {
   #server: Listener | null = null;
   #formation: Formation | null = null;
   #member: Member | null = null;
+  /** Where the members are, as the leader told: for a learner whose log does not say it yet, and whose file may name nobody that is left. */
+  #told: readonly TrackerAt[] = [];
   #becameMember!: () => void;
   /** Resolves when this tracker belongs to a cluster and its data is loaded. */
   readonly ready: Promise<void>;
@@ -224,6 +226,13 @@ export class Tracker {
     setTimeout(() => this.#links.redial(), 50);
   }
 
+  #meet(members: readonly TrackerAt[]): void {
+    const { number, addresses } = this.#config;
+    this.#told = members;
+    const membership = this.#member?.engine.membership;
+    if (membership) this.#links.setPeers(this.#peersIn(membership, addresses, number));
+  }
+
   #startMember(isFirst: boolean): void {
     const { number, addresses, key, log, onFatal, snapshots = SNAPSHOTS_DEFAULT } = this.#config;
     this.#member = new Member({
@@ -247,7 +256,8 @@ export class Tracker {
   /** The log says who the members are; the file knows the rest, such as a tracker that waits to be let in. */
   #peersIn(membership: Membership, addresses: readonly Address[], number: number): Map<number, Address> {
     const peers = peersOf(addresses, number);
-    for (const entry of rosterOf(membership)) {
+    const roster = rosterOf(membership);
+    for (const entry of roster.length > 0 ? roster : this.#told) {
       if (entry.number !== number) peers.set(entry.number, { host: entry.host, port: entry.port });
     }
     return peers;
@@ -266,6 +276,7 @@ export class Tracker {
       manifests: this.#store.manifests,
       history: this.#store.history,
       join: (clusterId) => this.#join(clusterId, null),
+      meet: (members) => this.#meet(members),
       onRemoved: () => this.#onRemoved(),
       note: () => this.#note(),
     });
