@@ -27,6 +27,8 @@ export interface ProgramOptions {
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
+  /** Name of a network namespace to run it in. */
+  readonly netns?: string | undefined;
 }
 
 export interface Exit {
@@ -42,9 +44,11 @@ export class Program {
   stdout = '';
   stderr = '';
 
-  constructor({ name, bin, args, env, cwd }: ProgramOptions) {
+  constructor({ name, bin, args, env, cwd, netns }: ProgramOptions) {
     this.name = name;
-    this.#child = spawn(process.execPath, [bin, ...args], { env, cwd, stdio: ['pipe', 'pipe', 'pipe'] });
+    // `ip` becomes the program: the process is its own.
+    const [command, ...before] = netns ? ['ip', 'netns', 'exec', netns, process.execPath] : [process.execPath];
+    this.#child = spawn(command!, [...before, bin, ...args], { env, cwd, stdio: ['pipe', 'pipe', 'pipe'] });
     living.add(this.#child);
     this.#child.stdin!.on('error', () => {}); // it may be gone when a line is typed
     this.#child.stdout!.setEncoding('utf8').on('data', (text: string) => {

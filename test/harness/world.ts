@@ -110,6 +110,8 @@ export interface WorldOptions {
   readonly trackerCount?: number;
   /** Where the programs listen: trackers first, then daemons. Default: addresses of a private loopback net. */
   readonly addresses?: readonly Address[];
+  /** Network namespace that trackers and daemons run in. */
+  readonly netns?: string;
 }
 
 export class World {
@@ -123,9 +125,11 @@ export class World {
   readonly #net = `127.${randomInt(1, 255)}.${randomInt(0, 256)}`;
   readonly #trackerCount: number;
   readonly #addresses: readonly Address[] | undefined;
+  readonly #netns: string | undefined;
 
-  constructor({ trackerCount = 3, addresses }: WorldOptions = {}) {
+  constructor({ trackerCount = 3, addresses, netns }: WorldOptions = {}) {
     this.#trackerCount = trackerCount;
+    this.#netns = netns;
     this.#addresses = addresses;
     for (const name of ['home', 'state', 'run']) mkdirSync(join(this.dir, name), { mode: 0o700 });
     const { PATH, LANG, MT_GATE_MARK } = process.env;
@@ -153,7 +157,7 @@ export class World {
   }
 
   spawn(name: string, bin: string, args: string[], cwd = this.dir): Program {
-    const program = new Program({ name, bin, args, env: this.env, cwd });
+    const program = new Program({ name, bin, args, env: this.env, cwd, netns: this.#netns });
     this.#programs.push(program);
     return program;
   }
@@ -255,10 +259,13 @@ export class World {
   }
 }
 
-/** Runs a test in a world of its own. */
-export function inWorld(body: (world: World) => Promise<void>, trackerCount = 3): () => Promise<void> {
+/** Runs a test in a world of its own. @param options how many trackers, or more about it. */
+export function inWorld(
+  body: (world: World) => Promise<void>,
+  options: number | WorldOptions = 3,
+): () => Promise<void> {
   return async () => {
-    const world = new World({ trackerCount });
+    const world = new World(typeof options === 'number' ? { trackerCount: options } : options);
     try {
       await body(world);
     } catch (error) {
