@@ -6,7 +6,7 @@ import type { LinkApi, TrackerAt } from '../../codec/tracker-link.ts';
 import type { TrackerHello } from '../../codec/tracker-rpc.ts';
 import type { History } from '../store/history.ts';
 import type { ManifestTable } from '../store/manifest-table.ts';
-import { ownRow, waitingRow } from './cluster-status.ts';
+import { ownRow, type StatusRow, waitingRow } from './cluster-status.ts';
 import type { Formation } from './formation.ts';
 import type { Member } from './member.ts';
 
@@ -58,12 +58,7 @@ export function makeLinkHandlers(from: TrackerHello, context: LinkServerContext)
       return {};
     },
     administer: ({ action }) => requireMember().administrator.actAsLeader(action),
-    status: () => {
-      const { number } = context.own();
-      const formation = context.formation();
-      if (!formation) return ownRow(number, requireMember().engine, context.note());
-      return waitingRow(number, context.note() ?? formation.waitingFor);
-    },
+    status: () => statusRow(context, requireMember),
     clock: () => ({ now: Date.now() }),
     report_leases: ({ sessions, downloads, shortfalls }) => {
       requireMember().leases.reported(sessions, { progress: downloads, shortfalls }, performance.now());
@@ -104,4 +99,11 @@ export function makeLinkHandlers(from: TrackerHello, context: LinkServerContext)
       return { rows: context.history.read({ from, to }) };
     },
   };
+}
+
+function statusRow(context: LinkServerContext, requireMember: () => Member): StatusRow {
+  const { number } = context.own();
+  const formation = context.formation();
+  if (!formation) return ownRow(number, requireMember().engine, context.note());
+  return waitingRow(number, context.note() ?? formation.waitingFor);
 }
