@@ -76,16 +76,19 @@ export function listRequests(state: State, actor: Actor, { group_id, after, limi
   };
 }
 
+/** @param treeSizeOf bytes of a directory's tree document, by its manifest; null: it is a file. */
 export function listFiles(
   state: State,
   actor: Actor,
   { group_id, after, limit }: PageParams & OfGroup,
   shortfallOf = noShortfall,
+  treeSizeOf = noTree,
 ) {
   const files = membersGroup(state, actor, group_id).files.page(after, limit);
   return {
     files: files.map((file) => ({
       file_name: file.name,
+      ...treeSizeRow(treeSizeOf(fromHex(file.content.manifestHash))),
       size: file.content.size,
       sha1: fromHex(file.content.sha1),
       piece_count: file.content.pieceCount,
@@ -182,6 +185,13 @@ export function peerInfo(share: Share, shortfallOf = noShortfall): PeerInfo | nu
 /** Of a whole share only: what a download under way has is another matter. */
 function leftOf({ complete, daemon, file }: Share, shortfallOf: ShortfallOf): number | null {
   return complete && daemon.session ? shortfallOf(daemon.session.id, file.group.id, file.name) : null;
+}
+
+/** Whether a file is a directory stands in its manifest, which the state does not hold. */
+const noTree = (_manifestHash: Uint8Array): number | null => null;
+
+function treeSizeRow(treeSize: number | null): { tree_size?: number } {
+  return treeSize === null ? {} : { tree_size: treeSize };
 }
 
 function membersGroup(state: State, actor: Actor, groupId: string): Group {

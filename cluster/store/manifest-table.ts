@@ -8,6 +8,7 @@ export class ManifestTable {
   readonly #insert: Statement<[Uint8Array, Uint8Array]>;
   readonly #select: Statement<[Uint8Array], { data: Buffer }>;
   readonly #exists: Statement<[Uint8Array]>;
+  readonly #tree: Statement<[Uint8Array], { size: Buffer }>;
   readonly #delete: Statement<[Uint8Array]>;
   readonly #hashes: Statement<[], { hash: Buffer }>;
   readonly #named: Statement<[number], { hash: Buffer }>;
@@ -21,6 +22,10 @@ export class ManifestTable {
       'SELECT manifest_hash AS hash FROM entries WHERE log_index > ? AND manifest_hash IS NOT NULL',
     );
     this.#exists = db.prepare('SELECT 1 FROM manifests WHERE hash = ?');
+    // The words of the index tree_manifests: answered from it alone, without reading the manifest.
+    this.#tree = db.prepare(
+      `SELECT substr(data, 49, 4) AS size FROM manifests INDEXED BY tree_manifests WHERE hash = ? AND substr(data, 8, 1) = x'02'`,
+    );
   }
 
   /** In the caller's transaction. */
@@ -30,6 +35,12 @@ export class ManifestTable {
 
   has(hash: Uint8Array): boolean {
     return this.#exists.get(hash) !== undefined;
+  }
+
+  /** Bytes of the tree document of a directory's manifest; null for a file's, and for one that is not here. */
+  treeSize(hash: Uint8Array): number | null {
+    const row = this.#tree.get(hash);
+    return row && isBlob(row.size) && row.size.length === 4 ? row.size.readUInt32BE() : null;
   }
 
   /** In the caller's transaction. */

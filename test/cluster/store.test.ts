@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import type { Entry, Write } from '../../cluster/raft/types.ts';
 import { attach, attachmentOf } from '../../cluster/store/attachments.ts';
 import { DATABASE_FILE, Store } from '../../cluster/store/store.ts';
+import { encodeManifest, manifestHash } from '../../codec/manifest.ts';
 import type { HistoryRow } from '../../codec/tracker-link.ts';
 
 const INCARNATION = '0123456789abcdef0123456789abcdef';
@@ -118,6 +119,21 @@ test('a damaged hard state is noticed at start', ({ dir }) => {
   store.close();
   damage(dir, `UPDATE records SET checksum = checksum + 1 WHERE name = 'hard_state'`);
   assert.throws(() => new Store(dir, 1, INCARNATION), /the record "hard_state"/);
+});
+
+test('which manifests are of directories is known without reading them', ({ dir }) => {
+  const store = new Store(dir, 1, INCARNATION);
+  const rows = Buffer.alloc(52);
+  const content = { size: 100, pieceSize: 65_536, pieceCount: 1, sha1: Buffer.alloc(20), rows };
+  const put = (bytes: Uint8Array) => {
+    const hash = manifestHash(bytes);
+    store.manifests.put({ hash, bytes });
+    return hash;
+  };
+  assert.is(store.manifests.treeSize(put(encodeManifest({ ...content, treeSize: 77 }))), 77);
+  assert.is(store.manifests.treeSize(put(encodeManifest(content))), null);
+  assert.is(store.manifests.treeSize(Buffer.alloc(32)), null);
+  store.close();
 });
 
 test('a manifest travels with its entry and is stored once', ({ dir }) => {
