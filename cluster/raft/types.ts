@@ -174,7 +174,7 @@ export type Input =
   | { readonly type: 'campaign' };
 
 /**
- * What must become durable, in one transaction, in this order: hardState, snapshot, truncateFrom, append. Writes are made
+ * What must become durable, in one transaction, in this order: hardState, truncateFrom, snapshot, append. Writes are made
  * in the order of their ids and reported back by `persisted`.
  */
 export interface Write {

@@ -202,20 +202,24 @@ export class SimDisk {
     });
   }
 
+  /** What was cut off before it does not come back: the log ends at the snapshot, unless entries that match reach beyond it. */
+  #install(snapshot: StoredSnapshot): void {
+    const { index, term } = snapshot.meta;
+    const end = this.#first + this.#entries.length - 1;
+    this.#snapshot = snapshot;
+    if (index + 1 >= this.#first && index < end) return;
+    this.#entries = [];
+    this.#first = index + 1;
+    this.#termBefore = term;
+  }
+
   #commit(write: Write, snapshotState: Uint8Array | null): void {
     if (write.hardState) this.#hardState = write.hardState;
-    if (write.snapshot) {
-      this.#snapshot = { meta: write.snapshot, state: snapshotState! };
-      if (write.snapshot.index + 1 < this.#first || write.snapshot.index >= this.lastIndex) {
-        this.#entries = [];
-        this.#first = write.snapshot.index + 1;
-        this.#termBefore = write.snapshot.term;
-      }
-    }
     if (write.truncateFrom !== null) {
       this.#entries = this.#entries.slice(0, Math.max(0, write.truncateFrom - this.#first));
       for (const index of this.#rotten) if (index >= write.truncateFrom) this.#rotten.delete(index);
     }
+    if (write.snapshot) this.#install({ meta: write.snapshot, state: snapshotState! });
     for (const entry of write.append) {
       if (entry.index !== this.#first + this.#entries.length) {
         throw new Error(`a gap in the log: ${entry.index} after ${this.#first + this.#entries.length - 1}`);
