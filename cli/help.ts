@@ -4,8 +4,10 @@
 import type { Interfaces } from '@oclif/core';
 import type { Command } from '@oclif/core/command';
 import { CommandHelp } from '@oclif/core/help';
+import type { ErrorCode } from '../codec/errors.ts';
 import { BaseCommand, type MtCommandClass } from './base-command.ts';
 import { commandNamed, loadCommand, SUBJECTS } from './command-table.ts';
+import { errorHelp, isErrorCode } from './error-guide.ts';
 import { byExit } from './error-sets.ts';
 import { oclifConfig } from './oclif-config.ts';
 import { unknownCommand } from './run.ts';
@@ -53,7 +55,7 @@ class MtCommandHelp extends CommandHelp {
 }
 
 /**
- * Prints to stdout: all commands, or everything about one.
+ * Prints to stdout: all commands, everything about one, or what an error code means.
  * @throws MtError USAGE when there is no such command
  */
 export async function printHelp(word: string | undefined): Promise<void> {
@@ -62,6 +64,10 @@ export async function printHelp(word: string | undefined): Promise<void> {
     return;
   }
   const name = commandNamed(word);
+  if (!name && isErrorCode(word.toUpperCase())) {
+    process.stdout.write(`${errorHelp(word.toUpperCase() as ErrorCode)}\n`);
+    return;
+  }
   if (!name) throw unknownCommand(word);
   const command = await loadCommand(name);
   const loadable = {
@@ -97,7 +103,8 @@ async function frontPage(): Promise<string> {
   lines.push(
     '',
     'Every command takes --json, --quiet, --socket PATH, --timeout SECONDS and --no-input.',
-    'mt help <command> says more, with examples and exit numbers. mt-peerd, the daemon, has to run.',
+    'mt help <command> says more, with examples and exit numbers; mt help <ERROR_CODE> what an error means.',
+    'mt-peerd, the daemon, has to run.',
   );
   return lines.join('\n');
 }
