@@ -47,7 +47,7 @@ export function* groupsOf(
   state: State,
   userId: string,
 ): IterableIterator<{ readonly group_id: string; readonly epoch: number }> {
-  for (const { id, epoch } of state.users.get(userId)?.groups.values() ?? []) yield { group_id: id, epoch };
+  for (const { id, epoch } of state.users.get(userId)?.groups ?? []) yield { group_id: id, epoch };
 }
 
 export function isMember(state: State, groupId: string, userId: string): boolean {

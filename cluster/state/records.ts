@@ -63,14 +63,19 @@ export interface FileKey {
 }
 
 export const groupList = () => new Ordered<Group, string>(byGroup);
+/** Most groups have none: all of those share one empty list, which nobody writes to, until they get one of their own (state.ts). */
+export const NO_REQUESTS = new Ordered<Request, string>(byRequest);
+export const NO_FILES = new Ordered<File, string>(byFile);
+export const requestList = () => new Ordered<Request, string>(byRequest);
+export const fileList = () => new Ordered<File, string>(byFile);
 
 export class User implements StateRecord {
   readonly id: string;
   readonly createdAt: number;
   password: StoredPassword;
 
-  /** Derived: groups that the user is a member of. */
-  readonly groups = groupList();
+  /** Derived: groups that the user is a member of, in no order that anybody may rely on. */
+  readonly groups = new Set<Group>();
   readonly daemons = new Ordered<Daemon, string>(byDaemon);
   ownedGroups = 0;
   /** Rows of Share over all daemons. */
@@ -99,8 +104,8 @@ export class Group implements StateRecord {
 
   /** Derived. */
   readonly members = new Ordered<Member, string>(byMember);
-  readonly requests = new Ordered<Request, string>(byRequest);
-  readonly files = new Ordered<File, string>(byFile);
+  requests = NO_REQUESTS;
+  files = NO_FILES;
 
   constructor(id: string, createdAt: number, owner: User, epoch: number) {
     this.id = id;

@@ -5,16 +5,17 @@
  *   ['rows', [row, …]]   …        users, groups, members, requests, files, shares, sessions, clients, replies, failures, in this order
  *   ['end', SHA-256 over the SHA-256 so far and each chunk before this one]
  *
- * It is consistent although commands go on being applied between two chunks: at the start only references are collected (a few ms
- * for 100,000 files), and a record that is about to change is first asked for its row as it was. Each row is written as it stands,
- * so no second copy of the state exists. Tables have an order that all nodes share: the same state gives the same bytes.
+ * It is consistent although commands go on being applied between two chunks: at the start only the list of groups is copied (a few
+ * ms for 100,000), a record that is about to change is first asked for its row as it was, and a list for what was in it. Each row
+ * is written as it stands, so no second copy of the state exists. Tables have an order that all nodes share: the same state gives the same bytes.
  */
 import { encodeCbor } from '../../codec/cbor.ts';
 import { invariant } from './bytes.ts';
 import type { Row } from './content-hash.ts';
 import { SNAPSHOT_CHUNK_BYTES_MAX } from './limits.ts';
-import type { StateRecord } from './records.ts';
-import type { State, Witness } from './state.ts';
+import type { Ordered } from './ordered.ts';
+import type { Group, StateRecord } from './records.ts';
+import type { List, State, Witness } from './state.ts';
 import type { Sha256, Snapshot } from './types.ts';
 
 export const SNAPSHOT_FORMAT = 1;
@@ -27,19 +28,23 @@ const FIELD_OVERHEAD = 9;
 export function takeSnapshot(state: State, sha256: Sha256): Snapshot {
   invariant(state.witness === null, 'one snapshot at a time');
   const earlier = new Map<StateRecord, Row>();
+  const lists = new Map<List, readonly StateRecord[]>();
   const witness: Witness = {
     changing(record) {
       if (!earlier.has(record)) earlier.set(record, record.row());
     },
+    listChanging(list) {
+      if (!lists.has(list)) lists.set(list, list.items());
+    },
   };
   const { index } = state;
-  const records = allRecords(state);
-  const head = headOf(state, records.length);
+  const records = recordsOf(state, lists);
+  const head = headOf(state, countRecords(state));
   state.witness = witness;
   const close = () => {
     if (state.witness === witness) state.witness = null;
-    records.length = 0;
     earlier.clear();
+    lists.clear();
   };
   const chunks = chunksOf(head, records, earlier, sha256);
   return {
@@ -73,7 +78,7 @@ function headOf(state: State, rowCount: number): unknown[] {
 
 function* chunksOf(
   head: unknown[],
-  records: readonly StateRecord[],
+  records: Iterable<StateRecord>,
   earlier: Map<StateRecord, Row>,
   sha256: Sha256,
 ): Generator<Uint8Array, undefined, void> {
@@ -109,23 +114,42 @@ function sizeBound(row: Row): number {
   return bytes;
 }
 
-/** References to everything, in the order in which a reader can rebuild it: what a row names comes before it. */
-function allRecords(state: State): StateRecord[] {
-  const records: StateRecord[] = [];
-  const take = (record: StateRecord): void => {
-    records.push(record);
-  };
-  const groups = state.groupsInOrder;
-  state.users.forEach(take);
-  groups.each(take);
-  groups.each((group) => group.members.each(take));
-  groups.each((group) => group.requests.each(take));
-  groups.each((group) => group.files.each(take));
-  groups.each((group) => group.files.each((file) => file.sharers.each(take)));
-  state.sessions.forEach(take);
-  for (const client of state.clientsByUse.values()) take(client);
-  for (const client of state.clientsByUse.values()) client.replies.forEach(take);
-  for (const failures of state.failuresByTime.user.values()) take(failures);
-  for (const failures of state.failuresByTime.address.values()) take(failures);
-  return records;
+/** How many rows there are, counted before anything changes. */
+function countRecords(state: State): number {
+  const { users, groups, memberCount, requestCount, fileCount, shareCount, sessions, clients, replyCount } = state;
+  const { user, address } = state.failures;
+  const inGroups = groups.size + memberCount + requestCount + fileCount + shareCount;
+  return users.size + inGroups + sessions.size + clients.size + replyCount + user.size + address.size;
+}
+
+/**
+ * Every record as it was at the start, in the order in which a reader can rebuild it: what a row names comes before it. Lists that
+ * are long in all (members, files, shares) are read when their turn comes; `lists` has those that have changed since.
+ */
+function recordsOf(state: State, lists: ReadonlyMap<List, readonly StateRecord[]>): Generator<StateRecord> {
+  const itemsOf = <T extends StateRecord>(list: Ordered<T, never>): readonly T[] =>
+    (lists.get(list as never) as readonly T[] | undefined) ?? list.items();
+  const isEmpty = (list: List) => (lists.get(list)?.length ?? list.size) === 0;
+  const users = [...state.users.values()];
+  const groups = state.groupsInOrder.items();
+  const clients = [...state.clientsByUse.values()];
+  const rest: StateRecord[] = [...state.sessions.values(), ...clients];
+  for (const client of clients) for (const reply of client.replies.values()) rest.push(reply);
+  for (const failures of state.failuresByTime.user.values()) rest.push(failures);
+  for (const failures of state.failuresByTime.address.values()) rest.push(failures);
+  return (function* () {
+    yield* users;
+    yield* groups;
+    const asked: Group[] = [];
+    const sharing: Group[] = [];
+    for (const group of groups) {
+      yield* itemsOf(group.members);
+      if (!isEmpty(group.requests)) asked.push(group);
+      if (!isEmpty(group.files)) sharing.push(group);
+    }
+    for (const group of asked) yield* itemsOf(group.requests);
+    for (const group of sharing) yield* itemsOf(group.files);
+    for (const group of sharing) for (const file of itemsOf(group.files)) yield* itemsOf(file.sharers as never);
+    yield* rest;
+  })();
 }

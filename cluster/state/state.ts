@@ -7,16 +7,21 @@ import { encodeCbor } from '../../codec/cbor.ts';
 import { invariant } from './bytes.ts';
 import { ContentHash } from './content-hash.ts';
 import { FILES_PER_USER_DEFAULT, GROUPS_PER_USER_DEFAULT } from './limits.ts';
+import type { Ordered } from './ordered.ts';
 import { Recency } from './recency.ts';
 import {
   type Client,
   Daemon,
   type Failures,
   type File,
+  fileList,
   type Group,
   groupList,
   type Member,
+  NO_FILES,
+  NO_REQUESTS,
   type Request,
+  requestList,
   type Session,
   type Share,
   type StateRecord,
@@ -26,9 +31,13 @@ import {
 } from './records.ts';
 import type { Sha256, UserLimits } from './types.ts';
 
-/** A snapshot under way: told of every record just before it changes or goes. */
+/** The lists that a snapshot reads as it goes; the others it copies when it begins. */
+export type List = Ordered<Member, string> | Ordered<Request, string> | Ordered<File, string> | File['sharers'];
+
+/** A snapshot under way: told of every record just before it changes or goes, and of every list before something comes or goes. */
 export interface Witness {
   changing(record: StateRecord): void;
+  listChanging(list: List): void;
 }
 
 export class State {
@@ -45,6 +54,8 @@ export class State {
   readonly users = new Map<string, User>();
   readonly groups = new Map<string, Group>();
   readonly groupsInOrder = groupList();
+  memberCount = 0;
+  requestCount = 0;
   fileCount = 0;
   shareCount = 0;
   readonly sessions = new Map<string, Session>();
@@ -100,29 +111,45 @@ export class State {
   }
 
   addMember(member: Member): void {
-    member.group.members.insert(member.user.id, member);
-    member.user.groups.insert(member.group.id, member.group);
+    const { members } = member.group;
+    this.witness?.listChanging(members);
+    members.insert(member.user.id, member);
+    member.user.groups.add(member.group);
+    this.memberCount++;
     this.#came(member);
   }
 
   removeMember(member: Member): void {
     this.#changing(member);
-    member.group.members.delete(member.user.id);
-    member.user.groups.delete(member.group.id);
+    const { members } = member.group;
+    this.witness?.listChanging(members);
+    members.delete(member.user.id);
+    member.user.groups.delete(member.group);
+    this.memberCount--;
   }
 
   addRequest(request: Request): void {
-    request.group.requests.insert(request.user.id, request);
+    const { group } = request;
+    if (group.requests === NO_REQUESTS) group.requests = requestList();
+    this.witness?.listChanging(group.requests);
+    group.requests.insert(request.user.id, request);
+    this.requestCount++;
     this.#came(request);
   }
 
   removeRequest(request: Request): void {
     this.#changing(request);
-    request.group.requests.delete(request.user.id);
+    const { requests } = request.group;
+    this.witness?.listChanging(requests);
+    requests.delete(request.user.id);
+    this.requestCount--;
   }
 
   addFile(file: File): void {
-    file.group.files.insert(file.name, file);
+    const { group } = file;
+    if (group.files === NO_FILES) group.files = fileList();
+    this.witness?.listChanging(group.files);
+    group.files.insert(file.name, file);
     this.fileCount++;
     const hash = file.content.manifestHash;
     this.manifests.set(hash, (this.manifests.get(hash) ?? 0) + 1);
@@ -133,7 +160,9 @@ export class State {
   removeFile(file: File): void {
     for (const share of [...file.sharers.values()]) this.removeShare(share);
     this.#changing(file);
-    file.group.files.delete(file.name);
+    const { files } = file.group;
+    this.witness?.listChanging(files);
+    files.delete(file.name);
     this.fileCount--;
     const hash = file.content.manifestHash;
     const left = this.manifests.get(hash)! - 1;
@@ -153,6 +182,7 @@ export class State {
 
   addShare(share: Share): void {
     const { file, daemon } = share;
+    this.witness?.listChanging(file.sharers);
     file.sharers.insert(daemon, share);
     daemon.shares.insert(file, share);
     daemon.user.shareCount++;
@@ -171,6 +201,7 @@ export class State {
   removeShare(share: Share): void {
     this.#changing(share);
     const { file, daemon } = share;
+    this.witness?.listChanging(file.sharers);
     file.sharers.delete(daemon);
     daemon.shares.delete(file);
     daemon.user.shareCount--;

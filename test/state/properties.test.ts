@@ -128,12 +128,12 @@ function viewOfState(state: State): ReturnType<typeof viewOfModel> {
 /** Everything that is derived, for comparison with what restoring derives from the rows alone. */
 function derivedOf(state: State) {
   return {
-    counts: [state.fileCount, state.shareCount, state.replyCount],
+    counts: [state.memberCount, state.requestCount, state.fileCount, state.shareCount, state.replyCount],
     manifests: [...state.manifests].sort(),
     users: [...state.users.values()].map((user) => ({
       id: user.id,
       counts: [user.ownedGroups, user.shareCount, user.sessionCount, user.onlineCount],
-      groups: [...user.groups.values()].map(({ id }) => id),
+      groups: [...user.groups].map(({ id }) => id).sort(),
       daemons: [...user.daemons.values()].map(({ fingerprint, session, shares }) => ({
         fingerprint,
         session: session?.id,
