@@ -1,5 +1,6 @@
 // One connection to the daemon over its Unix socket, and the errors of that connection in the user's words.
 // Never retries: a command whose answer did not come is OUTCOME_UNKNOWN when it could have changed something.
+import { lstatSync } from 'node:fs';
 import { connect } from 'node:net';
 import { type ControlApi, controlApi, controlHelloSchema } from '../codec/control-api.ts';
 import { isMtError, MtError } from '../codec/errors.ts';
@@ -52,6 +53,7 @@ export class ControlClient {
    * @throws MtError DAEMON_UNREACHABLE, DAEMON_VERSION, TIMEOUT, or INTERRUPTED when `signal` aborts.
    */
   static async open(socketPath: string, options: { signal: AbortSignal; timeoutMs: number }): Promise<ControlClient> {
+    requireOwn(socketPath);
     const socket = connect(socketPath);
     const failed = new Promise<never>((_, reject) => {
       socket.once('error', (error: NodeJS.ErrnoException) => reject(unreachable(socketPath, error)));
@@ -132,6 +134,14 @@ export class ControlClient {
 }
 
 const HOW_TO_START = 'Start the daemon with: mt-peerd <ip>:<port> <tracker_info_file>';
+
+/** A socket that another user put there would be told passwords. Root may speak to anyone's daemon. */
+function requireOwn(socketPath: string): void {
+  const uid = process.getuid!();
+  const owner = lstatSync(socketPath, { throwIfNoEntry: false })?.uid;
+  if (uid === 0 || owner === undefined || owner === uid) return;
+  throw unreachable(socketPath, Object.assign(new Error('not ours'), { code: 'EACCES' }));
+}
 
 function unreachable(socketPath: string, error: NodeJS.ErrnoException): MtError {
   const reason =

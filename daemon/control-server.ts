@@ -1,8 +1,7 @@
 // The daemon's own door: a Unix socket that only its user can open, 0600 in a private directory. Serves codec/control-api.ts;
 // what the methods do is in control/. Never listens on TCP.
-import { chmodSync, lstatSync, mkdirSync, statSync, unlinkSync } from 'node:fs';
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { dirname } from 'node:path';
 import type { Logger } from 'pino';
 import { type ControlApi, controlApi, controlHelloSchema } from '../codec/control-api.ts';
 import { MtError } from '../codec/errors.ts';
@@ -15,6 +14,7 @@ import { groupHandlers } from './control/groups.ts';
 import { statusHandlers } from './control/status.ts';
 import { transferHandlers } from './control/transfers.ts';
 import { diskError } from './data-dir.ts';
+import { prepareSocketDirectory } from './socket-dir.ts';
 
 /** A daemon that does not accept within this is not asked again: the socket counts as its own. */
 const PROBE_MS_MAX = 2_000;
@@ -48,7 +48,8 @@ export class ControlServer {
    */
   async listen(): Promise<void> {
     const { socket } = this.#context.about;
-    prepareDirectory(socket);
+    const warning = prepareSocketDirectory(socket);
+    if (warning) this.#log.warn(warning);
     await removeStale(socket);
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (error: NodeJS.ErrnoException) => {
@@ -85,22 +86,6 @@ export class ControlServer {
     });
     this.#connections.add(connection);
     void connection.closed.then(() => this.#connections.delete(connection));
-  }
-}
-
-/** A directory of our own making is 0700; one that others can write to would let them put their own socket there. */
-function prepareDirectory(socket: string): void {
-  const directory = dirname(socket);
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const { mode, uid } = statSync(directory);
-    const isSticky = (mode & 0o1000) !== 0;
-    if ((mode & 0o022) === 0 || isSticky) return;
-    if (uid !== process.getuid!())
-      throw new MtError('PERMISSION', `Others can write to the socket's directory ${directory}`);
-    chmodSync(directory, 0o700);
-  } catch (error) {
-    throw error instanceof MtError ? error : diskError(`The socket's directory ${directory} cannot be used`, error);
   }
 }
 
