@@ -10,7 +10,7 @@
 //   │"MTDM"│ CRC-32 │ number │ index │ term  │hard state│ vote, 16  │ (64)  │ × 2
 //   │      │        │ u64    │ u64   │ u64   │term u64  │ or zeros  │       │
 //   └──────┴────────┴────────┴───────┴───────┴──────────┴───────────┴───────┘
-import { closeSync, fdatasync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fdatasync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 
 export interface Promised {
@@ -32,10 +32,14 @@ export class DurableMark {
   #serial = 0;
   #syncing: NodeJS.Timeout | null = null;
   #closed = false;
+  /** Of the background. It surfaces with the next write: before anything is promised that this disk may not hold. */
+  #syncError: Error | null = null;
 
   constructor(path: string) {
     closeSync(openSync(path, 'a', 0o600));
     this.#fd = openSync(path, 'r+');
+    // Room for both slots is taken once: a full disk is noticed by the database, never here.
+    if (fstatSync(this.#fd).size < 2 * SLOT_SIZE) writeSync(this.#fd, Buffer.alloc(2 * SLOT_SIZE), 0, 2 * SLOT_SIZE, 0);
   }
 
   /** The newest mark that is whole; null for a new file. */
@@ -60,7 +64,9 @@ export class DurableMark {
     return newest;
   }
 
+  /** @throws when the disk failed, now or since the last one: the process must end (RAFT.md 37). */
   write({ index, term, hardTerm, vote }: Promised): void {
+    if (this.#syncError) throw this.#syncError;
     const slot = this.#slot;
     this.#serial++;
     MAGIC.copy(slot);
@@ -85,6 +91,9 @@ export class DurableMark {
 
   #sync(): void {
     this.#syncing = null;
-    if (!this.#closed) fdatasync(this.#fd, () => {});
+    if (this.#closed) return;
+    fdatasync(this.#fd, (error) => {
+      this.#syncError ??= error;
+    });
   }
 }
