@@ -1,18 +1,16 @@
-// upload_file: checks the path, hashes the file once, makes it a share. The content never leaves this machine here.
-// The file is opened once, symlinks resolved before, and must be the same after hashing as before: no swap goes unnoticed.
-import { constants } from 'node:fs';
-import { type FileHandle, lstat, open, realpath } from 'node:fs/promises';
+// upload_file: checks the path, hashes the file or the directory once, makes it a share. The content never leaves this machine here.
 import { basename } from 'node:path';
 import { isMtError, MtError } from '../codec/errors.ts';
 import { requireFileName } from '../codec/ids.ts';
 import { encodeManifest, type Manifest, manifestHash } from '../codec/manifest.ts';
-import { type FileIdentity, identityOf, sameFile } from './disk/file-identity.ts';
+import { sameFile } from './disk/file-identity.ts';
 import type { FileHasher } from './disk/hash.ts';
 import type { FileRef } from './download/types.ts';
-import { FILE_SIZE_MAX } from './pieces/geometry.ts';
 import type { Shares } from './share.ts';
 import type { ShareRecord } from './store/share-store.ts';
 import { notLoggedIn, type TrackerClient } from './tracker-client.ts';
+import { compareShare } from './tree/tree-index.ts';
+import { openUpload, type UploadSource } from './upload-source.ts';
 
 export interface UploadRequest {
   /** Absolute, as the user means it. */
@@ -50,8 +48,8 @@ export class Uploads {
   }
 
   /**
-   * @throws MtError PATH_NOT_FOUND, PERMISSION, INVALID_ARGUMENT (no regular file, or changed meanwhile), INVALID_NAME,
-   * ALREADY_SHARED, FILE_EXISTS, NOT_MEMBER … as CONTRACT.md says.
+   * @throws MtError PATH_NOT_FOUND, PERMISSION, INVALID_ARGUMENT (neither file nor directory, a link in it, or changed meanwhile),
+   * INVALID_NAME, TOO_LARGE, ALREADY_SHARED, FILE_EXISTS, NOT_MEMBER … as CONTRACT.md says.
    */
   async upload(request: UploadRequest): Promise<Uploaded> {
     if (!this.#shares.session) throw notLoggedIn();
@@ -70,23 +68,24 @@ export class Uploads {
   async #upload(request: UploadRequest, fileName: string): Promise<Uploaded> {
     const { groupId, timeoutMs } = request;
     const file: FileRef = { groupId, fileName };
-    const { handle, path, identity } = await openRegular(request.path);
+    const source = await openUpload(request.path, request.signal);
     try {
       const known = this.#shares.record(file);
-      if (known && known.path === path && sameFile(known, identity)) throw alreadyShared(file);
+      if (known && isSameSource(known, source)) throw alreadyShared(file);
+      const { path, identity, tree } = source;
       await this.#askGroup(file, identity.sizeBytes, request);
-      const manifest = await this.#hash(handle, identity, request);
-      await requireUnchanged(handle, path, identity);
+      const manifest = await this.#hash(source, request);
+      await source.requireUnchanged();
       const encoded = encodeManifest(manifest);
       const hash = manifestHash(encoded);
       // The group's name may have ended or come to be ours while we hashed.
       const nowKnown = this.#shares.record(file);
-      if (nowKnown) return await this.#again(nowKnown, { path, identity, hash, manifest });
-      const share = { ...file, path, ...identity, manifest: encoded, manifestHash: hash };
+      if (nowKnown) return await this.#again(nowKnown, { source, hash, manifest });
+      const share = { ...file, path, ...identity, tree, manifest: encoded, manifestHash: hash };
       const { newFile } = await this.#shares.publish(share, timeoutMs);
       return { fileName, manifest, newFile };
     } finally {
-      await handle.close();
+      await source.close();
     }
   }
 
@@ -105,69 +104,27 @@ export class Uploads {
   /** This daemon shares something under that name already. */
   async #again(
     known: ShareRecord,
-    found: { path: string; identity: FileIdentity; hash: Uint8Array; manifest: Manifest },
+    found: { source: UploadSource; hash: Uint8Array; manifest: Manifest },
   ): Promise<Uploaded> {
     if (!Buffer.from(known.manifestHash).equals(found.hash)) throw fileExists(known);
-    const intact = await lstat(known.path, { bigint: true }).then(
-      (stats) => sameFile(identityOf(stats), known),
-      () => false,
-    );
-    if (intact && known.path === found.path) throw alreadyShared(known);
-    this.#shares.relocate(known, found.path, found.identity);
+    const { path, identity, tree } = found.source;
+    if (known.path === path && (await compareShare(known)) === 'intact') throw alreadyShared(known);
+    this.#shares.relocate(known, path, identity, tree);
     return { fileName: known.fileName, manifest: found.manifest, newFile: false };
   }
 
-  #hash(handle: FileHandle, { sizeBytes }: FileIdentity, request: UploadRequest): Promise<Manifest> {
+  async #hash({ content, identity, treeSize }: UploadSource, request: UploadRequest): Promise<Manifest> {
+    const { sizeBytes } = identity;
     const onProgress = (bytesDone: number) => request.onProgress(bytesDone, sizeBytes);
-    return this.#hasher.hash({ handle, sizeBytes, signal: request.signal, onProgress });
+    const manifest = await this.#hasher.hash({ handle: content, sizeBytes, signal: request.signal, onProgress });
+    return treeSize === undefined ? manifest : { ...manifest, treeSize };
   }
 }
 
-/** Opens what the path leads to; a FIFO or device never blocks us. */
-async function openRegular(typed: string): Promise<{ handle: FileHandle; path: string; identity: FileIdentity }> {
-  let handle: FileHandle | undefined;
-  try {
-    const path = await realpath(typed);
-    handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    const stats = await handle.stat({ bigint: true });
-    if (!stats.isFile()) {
-      throw new MtError(
-        'INVALID_ARGUMENT',
-        `${typed} is ${stats.isDirectory() ? 'a directory' : 'no regular file'}`,
-        'Only regular files can be shared.',
-      );
-    }
-    const identity = identityOf(stats);
-    if (identity.sizeBytes > FILE_SIZE_MAX) throw new MtError('TOO_LARGE', `${typed} is larger than 8 TiB`);
-    return { handle, path, identity };
-  } catch (error) {
-    await handle?.close();
-    throw error instanceof MtError ? error : pathError(typed, error as NodeJS.ErrnoException);
-  }
-}
-
-function pathError(path: string, cause: NodeJS.ErrnoException): MtError {
-  switch (cause.code) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return new MtError('PATH_NOT_FOUND', `There is no file ${path}`);
-    case 'EACCES':
-    case 'EPERM':
-      return new MtError('PERMISSION', `This user may not read ${path}`);
-    default:
-      return new MtError('INVALID_ARGUMENT', `${path} cannot be opened as a file (${cause.code ?? 'unknown error'})`);
-  }
-}
-
-async function requireUnchanged(handle: FileHandle, path: string, before: FileIdentity): Promise<void> {
-  const opened = identityOf(await handle.stat({ bigint: true }));
-  const atPath = await lstat(path, { bigint: true }).catch(() => null);
-  if (sameFile(opened, before) && atPath && sameFile(identityOf(atPath), before)) return;
-  throw new MtError(
-    'INVALID_ARGUMENT',
-    `${path} was changed while it was read`,
-    'Upload it again when it is complete.',
-  );
+/** Shared from here already, and not touched since. */
+function isSameSource(known: ShareRecord, { path, identity, tree }: UploadSource): boolean {
+  if (known.path !== path || !sameFile(known, identity)) return false;
+  return tree === null ? known.tree === null : known.tree !== null && Buffer.compare(known.tree, tree) === 0;
 }
 
 function alreadyShared({ groupId, fileName }: FileRef): MtError {

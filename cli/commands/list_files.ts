@@ -20,7 +20,7 @@ A shared directory is one entry, shown with a slash behind its name and the size
     if (files.length === 0) this.note('There are no files yet. Share one with: mt upload_file <path> <group_id>');
     const rows = files.map((file) => [
       printable(file.file_name) + (file.kind === 'directory' ? '/' : ''),
-      formatSize(file.content_size),
+      formatSize(file.content_size ?? file.size),
       String(file.seeders),
       file.sha1,
     ]);

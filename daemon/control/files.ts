@@ -9,7 +9,13 @@ export function fileHandlers({ client, shares, uploads }: ControlContext): Pick<
   return {
     list_files: async ({ group_id, ...rest }, { signal }) => {
       const files = await client.listAll('list_files', { group_id }, waitOf(rest, signal));
-      return { files: files.map((file) => ({ ...file, sha1: toHex(file.sha1) })) };
+      return {
+        files: files.map(({ tree_size, ...file }) => ({
+          ...file,
+          ...kindOf(file.size, tree_size),
+          sha1: toHex(file.sha1),
+        })),
+      };
     },
     list_seeders: async ({ group_id, file_name, ...rest }, { signal }) => ({
       seeders: await client.listAll('list_seeders', { group_id, file_name }, waitOf(rest, signal)),
@@ -21,6 +27,7 @@ export function fileHandlers({ client, shares, uploads }: ControlContext): Pick<
       return {
         group_id,
         file_name: fileName,
+        ...kindOf(manifest.size, manifest.treeSize),
         size: manifest.size,
         sha1: toHex(manifest.sha1),
         piece_count: manifest.pieceCount,
@@ -35,4 +42,8 @@ export function fileHandlers({ client, shares, uploads }: ControlContext): Pick<
       client.command('remove_file', { group_id, file_name }, waitOf(rest)),
     show_shares: async () => ({ shares: await shares.list() }),
   };
+}
+
+function kindOf(size: number, treeSize: number | undefined): { kind: 'file' | 'directory'; content_size: number } {
+  return { kind: treeSize === undefined ? 'file' : 'directory', content_size: size - (treeSize ?? 0) };
 }

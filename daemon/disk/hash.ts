@@ -3,7 +3,6 @@
 //
 //   read chunk ──▶ slot ──▶ thread of this file: whole SHA-1, in order
 //                      └──▶ the least busy thread: SHA-1 and SHA-256 of the pieces in it        slot free when both are done
-import type { FileHandle } from 'node:fs/promises';
 import * as fastq from 'fastq';
 import { MtError } from '../../codec/errors.ts';
 import type { Manifest } from '../../codec/manifest.ts';
@@ -21,8 +20,13 @@ const WHOLE_COST = 1;
 const PIECES_COST = 2;
 const PROGRESS_MS = 100;
 
+/** What is hashed: a file, or the files of a directory one after the other (tree/tree-source.ts). */
+export interface HashSource {
+  read(into: Uint8Array, at: number, size: number, position: number): Promise<{ bytesRead: number }>;
+}
+
 export interface HashRequest {
-  readonly handle: FileHandle;
+  readonly handle: HashSource;
   readonly sizeBytes: number;
   readonly signal: AbortSignal;
   /** Bytes hashed so far, at most every PROGRESS_MS. */
@@ -178,5 +182,6 @@ class FileTask {
 }
 
 function unreadable(cause: NodeJS.ErrnoException): never {
+  if (cause instanceof MtError) throw cause;
   throw new MtError('PERMISSION', `The file cannot be read (${cause.code ?? 'unknown error'})`, undefined, { cause });
 }

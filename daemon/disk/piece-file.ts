@@ -6,6 +6,8 @@ import { type FileHandle, link, open, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isMtError, MtError } from '../../codec/errors.ts';
 import { type Manifest, pieceSha256 } from '../../codec/manifest.ts';
+import { readTreeIndex } from '../tree/tree-index.ts';
+import { TreeSource } from '../tree/tree-source.ts';
 import type { PiecePlace, PieceTarget } from './piece-disk.ts';
 import { ResumeMap, type ResumeState } from './resume.ts';
 
@@ -21,6 +23,8 @@ export class PieceFile {
   readonly content: PieceFileContent;
   readonly #file: FileHandle;
   readonly #map: ResumeMap | null;
+  /** The files of a shared directory; `#file` is the directory itself then. */
+  readonly #tree: TreeSource | null;
   #syncTimer: NodeJS.Timeout | null = null;
   #syncing: Promise<void> | null = null;
   #closed: Promise<void> | null = null;
@@ -28,10 +32,16 @@ export class PieceFile {
   #users = 0;
   #onUnused: (() => void) | null = null;
 
-  private constructor(content: PieceFileContent, file: FileHandle, map: ResumeMap | null) {
+  private constructor(
+    content: PieceFileContent,
+    file: FileHandle,
+    map: ResumeMap | null,
+    tree: TreeSource | null = null,
+  ) {
     this.content = content;
     this.#file = file;
     this.#map = map;
+    this.#tree = tree;
   }
 
   /**
@@ -67,19 +77,24 @@ export class PieceFile {
   }
 
   /**
-   * Opens a finished file to serve it, if it is still the one that was hashed.
+   * Opens a finished file, or a directory, to serve it, if it is still the one that was hashed: of a directory, each file is looked
+   * at when it is read.
    * @returns null when it is another file now.
    * @throws NodeJS.ErrnoException when it cannot be opened.
    */
   static async openShare(
     path: string,
     content: PieceFileContent,
-    expected: { inode: bigint; sizeBytes: number; mtimeNs: bigint },
+    expected: { inode: bigint; sizeBytes: number; mtimeNs: bigint; tree?: Uint8Array | null },
   ): Promise<PieceFile | null> {
     // Not following a link and not waiting for a pipe that took the file's place.
     const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     const stat = await handle.stat({ bigint: true });
+    if (expected.tree && stat.isDirectory()) {
+      return new PieceFile(content, handle, null, new TreeSource(path, readTreeIndex(expected.tree)));
+    }
     const isSame =
+      !expected.tree &&
       stat.isFile() &&
       stat.ino === expected.inode &&
       Number(stat.size) === expected.sizeBytes &&
@@ -139,6 +154,17 @@ export class PieceFile {
   read(part: { into: Buffer; at: number; size: number; position: number }, done: (error: Error | null) => void): void {
     if (this.#closed) return done(new MtError('CLOSED', 'The file is closed'));
     this.hold();
+    if (this.#tree) {
+      const { into, at, size, position } = part;
+      this.#tree
+        .read(into, at, size, position)
+        .then(() => null, toError)
+        .then((error) => {
+          this.release();
+          done(error);
+        });
+      return;
+    }
     const step = (at: number, size: number, position: number) => {
       read(this.#file.fd, part.into, at, size, position, (error, count) => {
         if (!error && count > 0 && count < size) return step(at + count, size - count, position + count);
@@ -192,8 +218,13 @@ export class PieceFile {
       });
     }
     await this.#map?.close();
+    await this.#tree?.close();
     await this.#file.close();
   }
+}
+
+function toError(cause: unknown): Error {
+  return cause instanceof Error ? cause : new Error(String(cause));
 }
 
 /**

@@ -9,6 +9,7 @@ import { decodeManifest, type Manifest } from '../../codec/manifest.ts';
 import type { PieceFile } from '../disk/piece-file.ts';
 import { bootId } from '../disk/resume.ts';
 import type { DownloadChange, DownloadRecord } from '../store/download-store.ts';
+import { discardStaging, isDirectory, roomToFinish, unpackDownload } from '../tree/finish-tree.ts';
 import { findSpaceProblem } from './destination.ts';
 import { checkWhole, giveFinalName, isInPlace, recheck, settle, shareOf } from './finish.ts';
 import { type DownloadContext, OpenDownload } from './open-download.ts';
@@ -192,7 +193,8 @@ export class Download {
       onRefused: (error) => this.fail(error),
     });
     if (this.#open.isWhole) return await this.#finish();
-    const problem = await findSpaceProblem(this.#record.partPath, await this.#open.bytesToCome());
+    const toCome = (await this.#open.bytesToCome()) + roomToFinish(this.#record);
+    const problem = await findSpaceProblem(this.#record.partPath, toCome);
     if (problem) throw problem;
     if (this.#isStopped || this.#record.phase !== 'downloading' || this.#open.isConnected) return;
     const located = this.#located;
@@ -224,7 +226,7 @@ export class Download {
     if (this.#isStopped || this.#diskTimer) return;
     this.#diskTimer = setInterval(async () => {
       const toCome = this.#open ? await this.#open.bytesToCome() : this.#record.sizeBytes - this.#bytesKnown;
-      if (await findSpaceProblem(this.#record.partPath, toCome)) return;
+      if (await findSpaceProblem(this.#record.partPath, toCome + roomToFinish(this.#record))) return;
       if (this.#record.phase === 'paused' && this.#record.reasonCode === 'DISK_FULL') this.resume();
     }, DISK_RETRY_MS);
     this.#diskTimer.unref();
@@ -234,8 +236,9 @@ export class Download {
     const open = this.#open;
     if (this.#isStopped || !this.isActive || !open?.isWhole) return;
     this.#disconnect();
-    const { ino } = await open.file.stat();
-    this.#change({ phase: 'finishing', reasonCode: null, reason: null, inode: ino });
+    const isTree = isDirectory(this.#record);
+    const inode = isTree ? null : (await open.file.stat()).ino;
+    this.#change({ phase: 'finishing', reasonCode: null, reason: null, inode });
     const { file, hash } = open;
     if (!(await checkWhole(this.#record, { file, hash, disk: this.#context.resources.disk }))) {
       const { partPath } = this.#record;
@@ -243,6 +246,11 @@ export class Download {
       this.#change({ phase: 'downloading' });
       await this.#close();
       return await this.#run();
+    }
+    if (isTree) {
+      const unpacked = await unpackDownload(this.#record, () => this.#isStopped || !this.isActive);
+      if (unpacked === null) return;
+      this.#change({ inode: unpacked });
     }
     // After a power loss, a file with its final name must not be taken for one that is still to be fetched.
     await this.#context.store.sync();
@@ -262,6 +270,7 @@ export class Download {
     if (open) serving.becomeShare(this.#record, open.swarm, share);
     this.#change({ phase: 'complete', bootId: bootId().toString('hex') });
     if (open) this.#settling = this.#settle(open.file, recorded);
+    else if (isDirectory(this.#record)) this.#settling = this.#settleLate(); // its content is still there
     this.#end({ warning: await recorded });
   }
 
@@ -309,6 +318,7 @@ export class Download {
     await this.#close();
     ports.shares.giveUp({ groupId, fileName });
     await rm(partPath, { force: true });
+    await discardStaging(this.#record);
     await rm(mapPath(this.#record), { force: true });
     this.#bytesKnown = 0;
   }

@@ -6,6 +6,7 @@ import type { PieceDisk } from '../disk/piece-disk.ts';
 import { moveIntoPlace, PieceFile, type PieceFileContent, syncDirectory } from '../disk/piece-file.ts';
 import type { WholeHash } from '../disk/whole-hash.ts';
 import type { DownloadRecord } from '../store/download-store.ts';
+import { giveTreeFinalName, isDirectory, recheckTree, settleTree, shareOfTree } from '../tree/finish-tree.ts';
 import type { ServableShare } from './types.ts';
 
 /**
@@ -66,12 +67,16 @@ export async function isInPlace(record: DownloadRecord): Promise<boolean> {
 
 /** @throws MtError DESTINATION_EXISTS, PERMISSION, DISK_FULL, PATH_NOT_FOUND */
 export async function giveFinalName(record: DownloadRecord): Promise<void> {
-  if (await isInPlace(record)) await rm(record.partPath, { force: true });
+  const isDone = await isInPlace(record);
+  // A directory's content stays beside it until the directory is surely on the disk.
+  if (isDirectory(record)) await (isDone || giveTreeFinalName(record));
+  else if (isDone) await rm(record.partPath, { force: true });
   else await moveIntoPlace(record.partPath, record.destination, record.force);
 }
 
 /** What the finished file is, for the registry of shares. */
 export async function shareOf(record: DownloadRecord): Promise<ServableShare> {
+  if (isDirectory(record)) return await shareOfTree(record);
   const { groupId, fileName, destination, manifest, manifestHash } = record;
   const stat = await lstat(destination, { bigint: true });
   return {
@@ -88,6 +93,7 @@ export async function shareOf(record: DownloadRecord): Promise<ServableShare> {
 
 /** Makes a finished file survive a power loss; its map is no longer needed then. */
 export async function settle(record: DownloadRecord, file: PieceFile, mapPath: string): Promise<void> {
+  if (isDirectory(record)) return await settleTree(record, mapPath);
   await file.sync();
   await syncDirectory(record.destination);
   await rm(mapPath, { force: true });
@@ -103,6 +109,7 @@ export async function recheck(
   disk: PieceDisk,
   mapPath: string,
 ): Promise<boolean> {
+  if (isDirectory(record)) return await recheckTree(record, mapPath);
   const { file, state } = await PieceFile.openPart(record.destination, mapPath, content);
   try {
     const right = await checkPieces(file, disk, state.candidates);

@@ -6,6 +6,7 @@ import { isMtError, MtError } from '../../codec/errors.ts';
 import { decodeManifest, manifestHash } from '../../codec/manifest.ts';
 import { diskError } from '../disk/piece-file.ts';
 import { verifiedBytes } from '../disk/resume.ts';
+import { requireFree } from '../tree/unpack.ts';
 import { choosePartPath, resolveDestination } from './destination.ts';
 import { Download, type Outcome } from './download.ts';
 import type { DownloadContext } from './open-download.ts';
@@ -151,6 +152,7 @@ export class DownloadManager implements Managed {
     this.#context.resources.disk.warmUp();
     const { located, manifest } = await this.#locate(file, request.timeout_ms);
     const content = decodeManifest(manifest);
+    if (content.treeSize !== undefined) await requireFree(destination);
     const partPath = await choosePartPath(destination);
     try {
       await (await open(partPath, 'wx', 0o666)).close();

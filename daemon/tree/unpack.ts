@@ -1,0 +1,184 @@
+// Makes a directory of a content that has come whole: into a hidden place of its own beside the destination, which gets its final name
+// in one step at the end. The content stays until the directory is surely on the disk, so that a crash at any instant costs
+// only the unpacking. Needs the room of the directory once more meanwhile; in exchange pieces, resuming and repair know one file only.
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import { chmod, type FileHandle, lstat, mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { isMtError, MtError } from '../../codec/errors.ts';
+import { decodeTree, type Tree } from '../../codec/tree.ts';
+import { identityOf } from '../disk/file-identity.ts';
+import { diskError } from '../disk/piece-file.ts';
+import { encodeTreeIndex } from './tree-index.ts';
+
+const BUFFER_SIZE = 1024 * 1024;
+/** Small files cost calls, not bytes: several at once. */
+const FILES_AT_ONCE = 8;
+
+/** A content on the disk, and what its manifest says. */
+export interface PackedTree {
+  readonly path: string;
+  readonly size: number;
+  readonly treeSize: number;
+}
+
+/**
+ * The tree document of a packed content.
+ * @throws MtError PROTOCOL when it is none, or does not describe this content: whoever published it lied.
+ */
+export async function readDocument({
+  path,
+  size,
+  treeSize,
+}: PackedTree): Promise<{ document: Uint8Array; tree: Tree }> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    const document = Buffer.alloc(treeSize);
+    await readFully(handle, document, 0);
+    const tree = decodeTree(document);
+    if (treeSize + tree.filesSize !== size)
+      throw new MtError('PROTOCOL', 'tree document: its files are not the content');
+    return { document, tree };
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Makes everything below `staging`; what a crashed attempt left there goes first.
+ * @param isCancelled asked between two writes.
+ * @returns inode of the directory; null: cancelled.
+ * @throws MtError PROTOCOL as `readDocument`; DISK_FULL, PERMISSION …
+ */
+export async function unpackTree(
+  packed: PackedTree,
+  staging: string,
+  isCancelled: () => boolean,
+): Promise<bigint | null> {
+  const { tree, document } = await readDocument(packed);
+  try {
+    await rm(staging, { recursive: true, force: true });
+    await mkdir(staging, 0o777);
+    const { mode } = await lstat(staging);
+    // Whoever may write there one day may not yet: nobody puts a link in our way.
+    await chmod(staging, 0o700);
+    const files: { path: string; size: number; position: number; mode: number }[] = [];
+    let position = document.length;
+    for (const { path, kind, size } of tree.entries) {
+      if (kind === 'directory') await mkdir(join(staging, path), 0o777);
+      else files.push({ path: join(staging, path), size, position, mode: kind === 'executable' ? 0o777 : 0o666 });
+      position += size;
+    }
+    const from = await open(packed.path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    try {
+      const lanes = Array.from({ length: FILES_AT_ONCE }, async () => {
+        const buffer = Buffer.alloc(Math.min(BUFFER_SIZE, packed.size));
+        for (let file = files.pop(); file && !isCancelled(); file = files.pop()) {
+          await copyOut(from, file, buffer, isCancelled);
+        }
+      });
+      await allSettled(lanes);
+    } finally {
+      await from.close();
+    }
+    await chmod(staging, mode & 0o7777);
+    return isCancelled() ? null : (await lstat(staging, { bigint: true })).ino;
+  } catch (error) {
+    await rm(staging, { recursive: true, force: true }).catch(() => {});
+    throw isMtError(error) ? error : diskError(error, staging);
+  }
+}
+
+/** Every lane has ended when the first error is thrown: none writes on behind its back. */
+async function allSettled(lanes: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(lanes)).find((lane) => lane.status === 'rejected');
+  if (failed) throw failed.reason;
+}
+
+async function copyOut(
+  from: FileHandle,
+  { path, size, position, mode }: { path: string; size: number; position: number; mode: number },
+  buffer: Buffer,
+  isCancelled: () => boolean,
+): Promise<void> {
+  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+  const to = await open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+  try {
+    for (let done = 0; done < size && !isCancelled(); ) {
+      const part = buffer.subarray(0, Math.min(buffer.length, size - done));
+      await readFully(from, part, position + done);
+      for (let sent = 0; sent < part.length; ) {
+        sent += (await to.write(part, sent, part.length - sent, done + sent)).bytesWritten;
+      }
+      done += part.length;
+    }
+  } finally {
+    await to.close();
+  }
+}
+
+async function readFully(handle: FileHandle, into: Buffer, position: number): Promise<void> {
+  for (let done = 0; done < into.length; ) {
+    const { bytesRead } = await handle.read(into, done, into.length - done, position + done);
+    if (bytesRead === 0) throw new MtError('INTERNAL', 'A finished content is shorter than its manifest says');
+    done += bytesRead;
+  }
+}
+
+/**
+ * Gives the finished directory its final name.
+ * @throws MtError DESTINATION_EXISTS: nothing is ever replaced or merged, with --force neither.
+ */
+export async function moveTreeIntoPlace(staging: string, destination: string): Promise<void> {
+  await requireFree(destination);
+  try {
+    await rename(staging, destination);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOTEMPTY' || code === 'ENOTDIR' || code === 'EEXIST') throw treeDestinationExists(destination);
+    throw diskError(error, destination);
+  }
+}
+
+/** @throws MtError DESTINATION_EXISTS */
+export async function requireFree(destination: string): Promise<void> {
+  if (await lstat(destination).catch(() => null)) throw treeDestinationExists(destination);
+}
+
+function treeDestinationExists(destination: string): MtError {
+  return new MtError(
+    'DESTINATION_EXISTS',
+    `"${destination}" exists already, and a directory replaces nothing`,
+    'Move it away, or name another destination.',
+  );
+}
+
+/**
+ * What the directory at `root`, just made of this document, is on this disk; encoded as tree-index.ts has it.
+ * @throws NodeJS.ErrnoException when a file is no longer there.
+ */
+export async function indexUnpacked(root: string, document: Uint8Array): Promise<Uint8Array> {
+  const found = [];
+  for (const { path, kind } of decodeTree(document).entries) {
+    if (kind === 'directory') continue;
+    found.push({ path, ...identityOf(await lstat(join(root, path), { bigint: true })) });
+  }
+  return encodeTreeIndex(document, found);
+}
+
+/** Everything in an unpacked directory survives a power loss when this returns. */
+export async function syncTree(root: string, tree: Tree): Promise<void> {
+  const paths = [root, ...tree.entries.map(({ path }) => join(root, path))];
+  const lanes = Array.from({ length: FILES_AT_ONCE }, async () => {
+    for (let path = paths.pop(); path; path = paths.pop()) {
+      const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+      await handle.sync().finally(() => handle.close());
+    }
+  });
+  await allSettled(lanes);
+}
+
+/** A free name beside a directory that is not what it should be: it is set aside, never deleted. */
+export function asidePath(destination: string): string {
+  return join(dirname(destination), `.damaged-${randomBytes(6).toString('hex')}`);
+}
