@@ -27,6 +27,7 @@ import { SlotPool } from './peer/slots.ts';
 import { peerTlsOptions } from './peer/tls.ts';
 import { DownloadStore } from './store/download-store.ts';
 import type { Sqlite } from './store/store.ts';
+import { UserShares } from './pieces/user-shares.ts';
 
 export interface DataPlaneOptions {
   readonly ports: DataPlanePorts;
@@ -78,6 +79,7 @@ class PeerDataPlane implements DataPlane {
     };
     const tls = peerTlsOptions(ports.identity);
     this.#serving = new Serving(ports, this.#resources, log);
+      userShares: new UserShares(),
     this.#listener = new PeerListener(tls, this.#serving, connections);
     const maps = join(dirname(db.name), 'downloads');
     mkdirSync(maps, { recursive: true, mode: 0o700 });

@@ -1,5 +1,5 @@
 // A token bucket for bytes a second, above the sockets: content asks it, control messages never do. Unused tokens of a late
-// tick are carried over, so that the average holds; several users take turns, so that none of them has the line for itself.
+// tick are carried over, so that the average holds; those who ask take turns, so that none of them has the line for itself.
 import assert from 'node:assert';
 
 /** What may be sent at once after a pause; also how late a timer may be without losing tokens. */
@@ -47,7 +47,7 @@ export class Limiter {
   }
 
   /**
-   * Asks for `bytes` on behalf of `key` (a user).
+   * Asks for `bytes` on behalf of `key` (a user, a file): before they are sent, or after they came and before more is read.
    * @param grant called when they are granted, if not at once.
    * @returns true when they are granted now.
    */
@@ -63,17 +63,6 @@ export class Limiter {
     else this.#queues.set(key, [{ bytes, grant }]);
     this.#schedule();
     return false;
-  }
-
-  /**
-   * Takes `bytes` that came already, into debt if need be.
-   * @returns false when no more should be read until `wake` is called.
-   */
-  spend(bytes: number, key: string, wake: () => void): boolean {
-    if (this.#bytesPerS === 0) return true;
-    this.#refill();
-    this.#tokens -= bytes;
-    return this.#tokens > 0 || this.take(0, key, wake);
   }
 
   close(): void {

@@ -8,7 +8,9 @@ import type { Limiter } from '../limiter.ts';
 import type { PieceMessage } from '../pieces/messages.ts';
 import { Transfer } from '../pieces/transfer.ts';
 import type { BanReason, LinkRole, NeighbourId, TransferAction, TransferEvent } from '../pieces/types.ts';
+import type { UserShares } from '../pieces/user-shares.ts';
 import type { BufferPool } from './buffer-pool.ts';
+import { DownloadBudget } from './download-budget.ts';
 import type { BlockHeader } from './frame-reader.ts';
 import { Intake } from './intake.ts';
 import type { LinkOwner, PeerLink } from './link.ts';
@@ -32,6 +34,7 @@ export interface SwarmResources {
   readonly downLimiter: Limiter;
   readonly upMeter: RateMeter;
   readonly downMeter: RateMeter;
+  readonly userShares: UserShares;
 }
 
 export interface SwarmEvents {
@@ -78,6 +81,7 @@ export class Swarm implements LinkOwner {
   readonly #departed = new Map<NeighbourId, { fingerprint: string; userId: string }>();
   readonly #events: TransferEvent[] = [];
   readonly #uploaded = new RateMeter();
+  readonly #budget: DownloadBudget;
   #rateReportedAtMs = 0;
   #isStepping = false;
   #isClosed = false;
@@ -88,12 +92,14 @@ export class Swarm implements LinkOwner {
   constructor(options: SwarmOptions) {
     this.#options = options;
     this.file = options.file;
+    this.#budget = new DownloadBudget(options.downLimiter);
     const { manifest } = options.file.content;
     this.#transfer = new Transfer({
       sizeBytes: manifest.size,
       pieceSizeBytes: manifest.pieceSize,
       have: options.have,
       random: Math.random,
+      userShares: options.userShares,
     });
     const report = (event: TransferEvent): void => this.step(event);
     this.#uploads = new UploadRunner({
@@ -142,17 +148,13 @@ export class Swarm implements LinkOwner {
   }
 
   get linkCount(): number {
-    let count = 0;
-    for (const { download, upload } of this.#neighbours.values()) count += (download ? 1 : 0) + (upload ? 1 : 0);
-    return count;
+    return [...this.links('download'), ...this.links('upload')].length;
   }
 
   /** Peers that content came from in the last `withinMs`. */
   sourcesWithin(withinMs: number): number {
     const sinceMs = performance.now() - withinMs;
-    let count = 0;
-    for (const { contentAtMs } of this.#neighbours.values()) if (contentAtMs >= sinceMs) count++;
-    return count;
+    return [...this.#neighbours.values()].filter(({ contentAtMs }) => contentAtMs >= sinceMs).length;
   }
 
   *links(role: LinkRole): Generator<PeerLink> {
@@ -231,7 +233,7 @@ export class Swarm implements LinkOwner {
     neighbour.contentAtMs = nowMs;
     this.meter.add(bytes, nowMs);
     this.#options.downMeter.add(bytes, nowMs);
-    if (!this.#options.downLimiter.spend(bytes, link.fingerprint, () => link.resume('limit'))) link.pause('limit');
+    this.#budget.pay(link, bytes);
     if (nowMs - neighbour.aliveReportedAtMs < ALIVE_REPORT_MS) return;
     neighbour.aliveReportedAtMs = nowMs;
     this.step({ type: 'alive', neighbour: neighbour.id });

@@ -10,7 +10,7 @@ import type { BlockRun } from './messages.ts';
 import type { Neighbour } from './neighbour-table.ts';
 import type { Candidate } from './offer-picker.ts';
 import type { NeighbourId } from './types.ts';
-import { UserShares } from './user-shares.ts';
+import type { UserShares } from './user-shares.ts';
 
 /** Outstanding pieces on a line without latency: enough to choose well ahead, few enough to choose late. */
 const WINDOW_BASE = 5;
@@ -57,10 +57,11 @@ export class UploadWindow {
   /** Bytes a second that this node sends in total, limited or measured; 0: unknown. */
   bytesPerS = 0;
   private readonly core: Core;
-  private readonly shares = new UserShares();
+  private readonly shares: UserShares;
 
-  constructor(core: Core) {
+  constructor(core: Core, shares: UserShares) {
     this.core = core;
+    this.shares = shares;
   }
 
   join(neighbour: Neighbour): void {
@@ -85,7 +86,7 @@ export class UploadWindow {
     const sinceMs = this.core.nowMs;
     const slot: Slot = { receiver, piece, state: 'offered', sinceMs, runs: [], reverse: false, burden };
     receiver.slots.set(piece, slot);
-    this.shares.serve(receiver.neighbour.userId);
+    this.shares.serve(receiver.neighbour.userId, this.core.geometry.pieceSizeBytes);
     return slot;
   }
 
@@ -116,7 +117,8 @@ export class UploadWindow {
     const shareMax = Math.ceil((2 * this.size()) / Math.max(1, userCount));
     const isFree = (receiver: Receiver) =>
       receiver.slots.size < shareMax && receiver.neighbour.cameComplete !== null && !this.isStuck(receiver);
-    return this.shares.fair(takers.filter(isFree), (receiver) => receiver.neighbour.userId);
+    const { pieceSizeBytes } = this.core.geometry;
+    return this.shares.fair(takers.filter(isFree), (receiver) => receiver.neighbour.userId, pieceSizeBytes);
   }
 
   /** W = 5 + ceil(2 · RTT · rate ÷ piece size): what is under way between an offer and its `got`, and five to choose from. */

@@ -12,6 +12,7 @@ import { GETTING_LIFETIME_MS, type Neighbour } from './neighbour-table.ts';
 import { pickEndgameOffer, pickOffer } from './offer-picker.ts';
 import type { NeighbourId, UploadJob } from './types.ts';
 import { type Receiver, type Slot, type SlotState, UploadWindow } from './upload-window.ts';
+import type { UserShares } from './user-shares.ts';
 
 /** An offer nobody answered for so long is withdrawn. */
 const OFFER_LIFETIME_MS = 10_000;
@@ -37,9 +38,9 @@ export class Uploader {
   /** When a receiver had a fresh piece from elsewhere last: another seeder gives them out too, and seeders do not meet. */
   private rivalAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(core: Core) {
+  constructor(core: Core, userShares: UserShares) {
     this.core = core;
-    this.window = new UploadWindow(core);
+    this.window = new UploadWindow(core, userShares);
   }
 
   get isSending(): boolean {

@@ -1,6 +1,6 @@
 /**
- * Fair shares of this node's uploads between users: a user with many connections counts once. While every user has one
- * connection there is nothing to balance, and the order of policy R stands untouched.
+ * Fair shares of this node's uploads between users, over all files that it serves: a user with many connections counts once. While
+ * every user has one connection there is nothing to balance, and the order of policy R stands untouched.
  */
 
 /** Pieces that one user may be served ahead of another; some slack keeps the line full. */
@@ -10,7 +10,7 @@ const DEBT_MAX = 16;
 
 interface Share {
   links: number;
-  /** Pieces offered, plus a head start that a late user gets so that it does not catch up on the past. */
+  /** Bytes offered, plus a head start that a late user gets so that it does not catch up on the past. */
   served: number;
 }
 
@@ -31,20 +31,20 @@ export class UserShares {
     if (--share.links === 0) this.shares.delete(userId);
   }
 
-  serve(userId: string): void {
-    this.shares.get(userId)!.served++;
+  serve(userId: string, bytes: number): void {
+    this.shares.get(userId)!.served += bytes;
   }
 
-  /** Those whose user is not ahead of the least served user among them. */
-  fair<T>(candidates: readonly T[], userOf: (candidate: T) => string): T[] {
+  /** Those whose user is not ahead of the least served user among them by more than some pieces of this size. */
+  fair<T>(candidates: readonly T[], userOf: (candidate: T) => string, pieceBytes: number): T[] {
     if (this.linkCount === this.shares.size || candidates.length === 0) return [...candidates];
     const userIds = new Set(candidates.map(userOf));
     const most = Math.max(...[...userIds].map((userId) => this.shares.get(userId)!.served));
     for (const userId of userIds) {
       const share = this.shares.get(userId)!;
-      share.served = Math.max(share.served, most - DEBT_MAX);
+      share.served = Math.max(share.served, most - DEBT_MAX * pieceBytes);
     }
-    const limit = this.leastServed(userIds) + LEAD_MAX;
+    const limit = this.leastServed(userIds) + LEAD_MAX * pieceBytes;
     return candidates.filter((candidate) => this.shares.get(userOf(candidate))!.served <= limit);
   }
 

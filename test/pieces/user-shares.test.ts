@@ -2,6 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { UserShares } from '../../daemon/pieces/user-shares.ts';
 
+const PIECE = 65_536;
 const test = suite('user-shares');
 const userOf = (connection: string) => connection[0]!;
 
@@ -9,9 +10,9 @@ const userOf = (connection: string) => connection[0]!;
 function serve(shares: UserShares, connections: readonly string[], pieces: number): Record<string, number> {
   const served: Record<string, number> = {};
   for (let turn = 0; turn < pieces; turn++) {
-    const fair = shares.fair(connections, userOf);
+    const fair = shares.fair(connections, userOf, PIECE);
     const user = userOf(fair[turn % fair.length]!);
-    shares.serve(user);
+    shares.serve(user, PIECE);
     served[user] = (served[user] ?? 0) + 1;
   }
   return served;
@@ -29,8 +30,8 @@ test('with one connection each there is nothing to balance', () => {
   const shares = new UserShares();
   shares.join('a');
   shares.join('b');
-  for (let piece = 0; piece < 100; piece++) shares.serve('a');
-  assert.equal(shares.fair(['a1', 'b1'], userOf), ['a1', 'b1']);
+  for (let piece = 0; piece < 100; piece++) shares.serve('a', PIECE);
+  assert.equal(shares.fair(['a1', 'b1'], userOf, PIECE), ['a1', 'b1']);
 });
 
 test('who comes late, or wanted nothing for a while, does not catch up on the past', () => {
