@@ -44,6 +44,9 @@ export class Leecher {
   lastContentAtMs = 0;
   isIn = false;
   offers = 0;
+  /** Pieces it was told of, and when its last ping was answered. */
+  haves = 0;
+  pongAtMs = 0;
   refusal: MtError | null = null;
   isClosed = false;
   readonly #options: LeecherOptions;
@@ -92,7 +95,9 @@ export class Leecher {
     }
     if (!isPeerFrameType(type)) return;
     const frame = decodePeerFrame(type, payload);
-    if (type === 'refused') this.refusal = MtError.fromWire(frame as ErrorWire);
+    if (type === 'have') this.haves += (frame as number[]).length;
+    else if (type === 'pong') this.pongAtMs = performance.now();
+    else if (type === 'refused') this.refusal = MtError.fromWire(frame as ErrorWire);
     else if (type === 'ping') {
       const id = (frame as [number])[0];
       this.say(id > 0 ? encodePeerFrame('pong', [id]) : encodePeerFrame('ping', [0]));

@@ -1,0 +1,153 @@
+// Transfer limits as a user sees them: how exact they are, that they hold at once, for whom they are shared out, and what they must
+// not hold up. Windows of 5 s are the promise (3 % over 5 s), so the scenes run beside each other in one world.
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { encodePeerFrame } from '../../codec/peer-messages.ts';
+import { Leecher } from '../harness/hostile-leecher.ts';
+import { Member } from '../harness/hostile-member.ts';
+import { Meter } from '../harness/meter.ts';
+import { until } from '../harness/until.ts';
+import { type Daemon, inWorld, type World } from '../harness/world.ts';
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const WINDOW_MS = 5_000;
+/** A TLS record: the least that a connection can read, so the least by which two looks at a limited download differ. */
+const RECORD_BYTES = 16 * KiB;
+const test = suite('transfer-limits');
+
+function assertExact(what: string, bytesPerS: number, limit: number, connections = 1): void {
+  const off = Math.abs(bytesPerS - limit) - (connections * RECORD_BYTES * 1000) / WINDOW_MS;
+  assert.ok(off <= 0.03 * limit, `${what}: ${bytesPerS} bytes a second, the limit is ${limit}`);
+}
+
+async function share(seeder: Daemon, name: string, size: number): Promise<void> {
+  await seeder.ok('upload_file', seeder.file(name, size).path, 'lab');
+}
+
+/**
+ * A seeder with an upload limit that changes on the way. First one daemon takes from it, then a user with five connections too: three
+ * daemons for the same file, and two more files. Each user gets half.
+ */
+async function upwards(seeder: Daemon, modest: Daemon, greedy: readonly [Daemon, ...Daemon[]]): Promise<void> {
+  await share(seeder, 'up', 96 * MiB);
+  for (const name of ['up-2', 'up-3']) await share(seeder, name, 16 * MiB);
+  const takers = [modest, ...greedy];
+  // They give nothing to each other, so that all they get is the seeder's.
+  await Promise.all(takers.map((taker) => taker.ok('limits', '--up', '1')));
+  const meter = await Meter.of(seeder);
+  await meter.ask('limits', { up: 64 * KiB, down: null });
+  await modest.ok('download_file', 'lab', 'up', '.', '--detach');
+  await until('it begins', async () => (await meter.moved()).up > 0);
+  assertExact('up, 64K', await meter.rate('up', WINDOW_MS), 64 * KiB);
+  await meter.ask('limits', { up: 6 * MiB, down: null });
+  assertExact('up, raised on the way', await meter.rate('up', WINDOW_MS), 6 * MiB);
+  await meter.ask('limits', { up: 4 * MiB, down: null });
+  await Promise.all(greedy.map((taker) => taker.ok('download_file', 'lab', 'up', '.', '--detach')));
+  for (const name of ['up-2', 'up-3']) await greedy[0].ok('download_file', 'lab', name, '.', '--detach');
+  const meters = await Promise.all(takers.map(Meter.of));
+  await Promise.all(meters.map((one) => one.when('it comes', 'up', ({ bytes_done }) => bytes_done > 0)));
+  const [all, own] = await Promise.all([meter.rate('up', WINDOW_MS), meters[0]!.rate('down', WINDOW_MS)]);
+  assertExact('up, lowered, several connections', all, 4 * MiB);
+  assert.ok(Math.abs(own / all - 0.5) < 0.05, `the user with one connection got ${own} of ${all} bytes a second`);
+  for (const one of [meter, ...meters]) one.close();
+}
+
+/** The same of a download limit, with one seeder and with two. */
+async function downwards(leecher: Daemon, one: Daemon, other: Daemon): Promise<void> {
+  await share(one, 'down', 70 * MiB);
+  await other.ok('download_file', 'lab', 'down', '.');
+  const meter = await Meter.of(leecher);
+  await meter.ask('limits', { up: null, down: 5 * MiB });
+  await leecher.ok('download_file', 'lab', 'down', '.', '--detach', '--peer', one.name);
+  await meter.when('it comes', 'down', ({ bytes_done }) => bytes_done > 0);
+  assertExact('down, one connection', await meter.rate('down', WINDOW_MS), 5 * MiB);
+  await leecher.ok('cancel_download', 'lab', 'down');
+  await leecher.ok('download_file', 'lab', 'down', '.', '--detach');
+  await meter.when('both send', 'down', ({ peers }) => peers === 2);
+  assertExact('down, two connections', await meter.rate('down', WINDOW_MS), 5 * MiB, 2);
+  await meter.ask('limits', { up: null, down: 64 * KiB });
+  // What was read when the limit was 5M is paid for first.
+  await meter.rate('down', 500);
+  assertExact('down, 64K', await meter.rate('down', WINDOW_MS), 64 * KiB, 2);
+  const row = await meter.row('down');
+  assert.is(row?.state, 'downloading');
+  assert.not.match(leecher.program.stderr, 'went silent', 'a source that we do not read from is not dead');
+  meter.close();
+}
+
+/** News and pings of a daemon that may hardly send or receive. */
+async function undisturbed(world: World, limited: Daemon, seeder: Daemon): Promise<void> {
+  await share(seeder, 'slow', 8 * MiB);
+  await limited.ok('limits', '--down', '64K', '--up', '64K');
+  await limited.ok('download_file', 'lab', 'slow', '.', '--detach');
+  const meter = await Meter.of(limited);
+  await meter.when('it comes', 'slow', ({ bytes_done }) => bytes_done > 0);
+  const { address } = world.daemon('nobody');
+  const member = await Member.join({ tracker: world.trackerAddress(1), address, user: 'mallory', isNew: true });
+  await member.joinGroup('lab');
+  await world.daemons[0]!.ok('accept_request', 'lab', 'mallory');
+  const { ticket, file } = await member.locate('lab', 'slow');
+  const hello = { group_id: 'lab', file_name: 'slow', manifest_hash: file.manifest_hash, ticket };
+  const taker = new Leecher({ to: limited.address, identity: member.identity, hello, pieceCount: 128 });
+  try {
+    await until('it takes from the limited one', () => taker.contentBytes > 0);
+    const waits: number[] = [];
+    for (let turn = 0; turn < 20; turn++) {
+      const askedAtMs = performance.now();
+      taker.say(encodePeerFrame('ping', [turn + 1]));
+      await until('it answers', () => taker.pongAtMs >= askedAtMs);
+      waits.push(taker.pongAtMs - askedAtMs);
+      const { haves } = taker;
+      const { bytes_done: done } = (await meter.row('slow'))!;
+      if (turn % 10 > 0) continue;
+      await meter.when('another piece', 'slow', ({ bytes_done }) => bytes_done > done);
+      const verifiedAtMs = performance.now();
+      await until('and others know', () => taker.haves > haves);
+      waits.push(performance.now() - verifiedAtMs);
+    }
+    const worst = Math.max(...waits);
+    assert.ok(worst < 250, `an answer or a piece of news took ${worst} ms`);
+  } finally {
+    taker.close();
+    member.close();
+    meter.close();
+  }
+}
+
+test(
+  '3 % over 5 s both ways, changed on the way, on one and on several connections; half for each user; news not held up',
+  inWorld(async (world) => {
+    await world.startTracker(1);
+    const { alice, modest, hog, dave, erin, frank, carol } = await world.people(
+      ...(['alice', 'modest', 'hog', 'dave', 'erin', 'frank', 'carol'] as const),
+    );
+    await world.group('lab', alice, modest, hog, dave, erin, frank, carol);
+    const hogs = [world.daemon('hog-2'), world.daemon('hog-3')];
+    await Promise.all(hogs.map(async (daemon) => (await daemon.start()).ok('login', 'hog', 'pw-hog')));
+    await Promise.all([
+      upwards(alice, modest, [hog, ...hogs]),
+      downwards(dave, erin, frank),
+      undisturbed(world, carol, frank),
+    ]);
+  }, 1),
+);
+
+test(
+  'what mt limits set holds after a restart; what the command line says stands over it',
+  inWorld(async (world) => {
+    await world.startTracker(1);
+    const alice = await world.daemon('alice').start('--upload-limit', '3M');
+    assert.equal(await alice.ok('limits'), { up: 3 * MiB, down: 0 });
+    assert.equal(await alice.ok('limits', '--down', '2M'), { up: 3 * MiB, down: 2 * MiB });
+    await alice.program.kill();
+    await alice.start();
+    assert.equal(await alice.ok('limits'), { up: 0, down: 2 * MiB }, 'a flag is not remembered');
+    await alice.ok('limits', '--up', '1M');
+    await alice.program.stop();
+    await alice.start('--download-limit', '0');
+    assert.equal(await alice.ok('limits'), { up: MiB, down: 0 });
+  }, 1),
+);
+
+test.run();

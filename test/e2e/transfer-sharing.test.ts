@@ -1,0 +1,129 @@
+// How downloads share what there is: the line among them, the pieces among partial peers, the work among unequal sources.
+import { readdirSync, readFileSync } from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { MAP_HEADER_SIZE } from '../../daemon/disk/resume.ts';
+import { sha1Of } from '../harness/files.ts';
+import { Meter } from '../harness/meter.ts';
+import { until } from '../harness/until.ts';
+import { type Daemon, inWorld } from '../harness/world.ts';
+
+const MiB = 1 << 20;
+const WINDOW_MS = 2_500;
+const test = suite('transfer-sharing');
+
+/** Which pieces of its only unfinished download a daemon has verified, from the map that it keeps of them. */
+function verifiedPieces({ dir }: Daemon): boolean[] {
+  const maps = `${dir}/data/downloads`;
+  const [map] = readdirSync(maps).map((name) => readFileSync(`${maps}/${name}`));
+  return map ? [...map.subarray(MAP_HEADER_SIZE)].map((mark) => mark > 0) : [];
+}
+
+test(
+  'several downloads get the same of a limited line, whatever their sources',
+  inWorld(async (world) => {
+    await world.startTracker(1);
+    const { alice, bob, carol } = await world.people('alice', 'bob', 'carol');
+    await world.group('lab', alice, bob, carol);
+    const names = ['one', 'two', 'three'];
+    for (const name of names) await alice.ok('upload_file', alice.file(name, 12 * MiB).path, 'lab');
+    await carol.ok('download_file', 'lab', 'one', '.'); // this one has two sources
+    const meter = await Meter.of(bob);
+    const shares = async (what: string) => {
+      const done = async () => Promise.all(names.map(async (name) => (await meter.row(name))!.bytes_done));
+      await until(`${what}: all move`, async () => (await done()).every((bytes) => bytes > 0));
+      const before = await done();
+      const rate = await meter.rate('down', WINDOW_MS);
+      const gained = (await done()).map((bytes, i) => bytes - before[i]!);
+      const all = gained.reduce((sum, bytes) => sum + bytes, 0);
+      for (const bytes of gained) {
+        assert.ok(Math.abs(bytes / all - 1 / 3) < 0.05, `${what}: ${gained.join(', ')} bytes of ${all}`);
+      }
+      return rate;
+    };
+    await bob.ok('limits', '--down', '4M');
+    for (const name of names) await bob.ok('download_file', 'lab', name, '.', '--detach');
+    await shares('download limit');
+    await carol.program.stop();
+    await alice.ok('limits', '--up', '4M');
+    await bob.ok('limits', '--down', '0');
+    const rate = await shares('upload limit of the seeder');
+    assert.ok(rate > 0.95 * 4 * MiB, `and the line is full: ${rate} bytes a second`);
+    meter.close();
+  }, 1),
+);
+
+test(
+  'a slow, a dead and a silent source beside a good one cost nothing; --peer asks one user only',
+  inWorld(async (world) => {
+    await world.startTracker(1);
+    const { alice, bob, carol, dave, erin } = await world.people('alice', 'bob', 'carol', 'dave', 'erin');
+    await world.group('lab', alice, bob, carol, dave, erin);
+    const size = 10 * MiB;
+    const { path, sha1 } = alice.file('f', size);
+    await alice.ok('upload_file', path, 'lab');
+    for (const other of [carol, dave, erin]) await other.ok('download_file', 'lab', 'f', '.');
+    await alice.ok('limits', '--up', '5M');
+    await carol.ok('limits', '--up', '64K');
+    const bound = size / (5 * MiB);
+    const take = async (...flags: string[]) => {
+      const began = performance.now();
+      const { sha1 } = await bob.ok('download_file', 'lab', 'f', '.', '--force', ...flags);
+      return { sha1, seconds: (performance.now() - began) / 1000 };
+    };
+    const others = await Promise.all([carol, dave, erin].map(Meter.of));
+    const given = async () => (await Promise.all(others.map((other) => other.moved()))).map(({ up }) => up);
+    const before = await given();
+    const alone = await take('--peer', 'alice');
+    assert.equal(await given(), before, '--peer alice asked nobody else');
+    for (const other of others) other.close();
+    const slowed = take();
+    const meter = await Meter.of(bob);
+    await meter.when('two send', 'f', ({ peers, state }) => state === 'downloading' && peers >= 2);
+    // In the middle of what they send.
+    await dave.program.kill();
+    erin.program.freeze();
+    const { sha1: found, seconds } = await slowed;
+    assert.equal([found, sha1Of(bob.path('f'))], [sha1, sha1]);
+    assert.ok(seconds < alone.seconds + 0.1 * bound, `${seconds} s with bad sources, ${alone.seconds} s without`);
+    // They are still listed, and nobody answers there.
+    const again = await take();
+    assert.ok(again.seconds < alone.seconds + 0.1 * bound, `${again.seconds} s, ${alone.seconds} s without them`);
+    meter.close();
+  }, 1),
+);
+
+test(
+  'partial peers give each other the rest when the seeder is gone',
+  inWorld(async (world) => {
+    await world.startTracker(1);
+    const { alice, bob, carol, dave } = await world.people('alice', 'bob', 'carol', 'dave');
+    await world.group('lab', alice, bob, carol, dave);
+    const { path, sha1 } = alice.file('f', 8 * MiB);
+    await alice.ok('upload_file', path, 'lab');
+    await alice.ok('limits', '--up', '6M');
+    const takers = [bob, carol, dave];
+    // Hardly anything passes between them until the seeder is gone.
+    for (const taker of takers) await taker.ok('limits', '--up', '64K');
+    await Promise.all(takers.map((taker) => taker.ok('download_file', 'lab', 'f', '.', '--detach')));
+    await until('together they have every piece', () => {
+      const have = takers.map(verifiedPieces);
+      return have[0]!.length > 0 && have[0]!.every((_, piece) => have.some((pieces) => pieces[piece]));
+    });
+    await alice.program.kill();
+    const had = takers.map((taker) => verifiedPieces(taker).filter(Boolean).length);
+    assert.ok(
+      had.every((count) => count < 128),
+      `nobody has all of it yet: ${had.join(', ')} of 128`,
+    );
+    for (const taker of takers) await taker.ok('limits', '--up', '0');
+    for (const taker of takers) {
+      const meter = await Meter.of(taker);
+      await meter.when('it ends', 'f', ({ state }) => state === 'complete');
+      assert.is(sha1Of(taker.path('f')), sha1);
+      meter.close();
+    }
+  }, 1),
+);
+
+test.run();
