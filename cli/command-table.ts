@@ -29,6 +29,8 @@ const COMMANDS = {
   list_files: () => import('./commands/list_files.ts'),
   list_seeders: () => import('./commands/list_seeders.ts'),
   show_shares: () => import('./commands/show_shares.ts'),
+  relocate: () => import('./commands/relocate.ts'),
+  scrub: () => import('./commands/scrub.ts'),
   stop_share: () => import('./commands/stop_share.ts'),
   remove_file: () => import('./commands/remove_file.ts'),
 
@@ -74,7 +76,16 @@ export const SUBJECTS: readonly { title: string; commands: readonly CommandName[
   },
   {
     title: 'FILES',
-    commands: ['upload_file', 'list_files', 'list_seeders', 'show_shares', 'stop_share', 'remove_file'],
+    commands: [
+      'upload_file',
+      'list_files',
+      'list_seeders',
+      'show_shares',
+      'relocate',
+      'scrub',
+      'stop_share',
+      'remove_file',
+    ],
   },
   {
     title: 'DOWNLOADS',

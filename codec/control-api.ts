@@ -219,6 +219,41 @@ export const controlApi = {
   stop_share: method(ofFile),
   remove_file: method(ofFile),
   show_shares: method({}, v.strictObject({ shares: v.array(shareRowSchema) })),
+  /** Where a shared file is now; streams how much is hashed. Size and hashes must be those that the group knows. */
+  relocate: {
+    ...method({ ...ofFile, path: pathSchema }, v.strictObject({ ...ofFile, path: v.string() })),
+    event: v.strictObject({ bytes_done: countSchema, size: countSchema }),
+  },
+  /** Reads a shared file again at once and compares every piece; streams how much is read. Repairs follow in the background. */
+  scrub: {
+    ...method(ofFile, v.strictObject({ ...ofFile, pieces: countSchema, damaged_pieces: countSchema })),
+    event: v.strictObject({ bytes_done: countSchema, size: countSchema }),
+  },
+  /** How the background scrub is; with `start` all shares are due now. */
+  scrub_status: method(
+    { start: v.boolean() },
+    v.strictObject({
+      /** Bytes a second at most; 0: no limit. */
+      rate,
+      /** Each share is read again after so long; 0: never by itself. */
+      interval_ms: countSchema,
+      running: v.nullable(v.strictObject({ ...ofFile, bytes_done: countSchema, size: countSchema })),
+      /** Repairs under way. */
+      repairing: countSchema,
+      /** Since the daemon started. */
+      bytes_checked: countSchema,
+      pieces_damaged: countSchema,
+      pieces_repaired: countSchema,
+      shares: v.array(
+        v.strictObject({
+          ...ofFile,
+          /** Unix ms when all of it was last read and compared; null: never. */
+          checked_at: v.nullable(countSchema),
+          damaged_pieces: countSchema,
+        }),
+      ),
+    }),
+  ),
   tracker_status: method({}, trackerStatusSchema),
 
   /** How far each tracker's clock is ahead of this machine's, in ms; wrong by at most `within_ms`. */

@@ -10,6 +10,7 @@ import { loadSettings, printConfig, type Settings } from '../codec/service/setti
 import { parseAddress } from '../codec/tracker-info.ts';
 import { defaultDataDir, defaultSocket } from './paths.ts';
 import { PEER_CONNECTIONS_DEFAULT } from './peer/connection-limits.ts';
+import type { ScrubSettings } from './shares/scrub-plan.ts';
 
 export const USAGE = `Usage: mt-peerd <ip>:<port> <tracker_info_file> [options]
        mt-peerd <ip> <port> <tracker_info_file> [options]
@@ -28,6 +29,8 @@ Options:
   --trust-first-use            accept a cluster key that is not pinned, also off loopback
   --upload-limit BYTES_PER_S   such as 20M; 0: none (default: what mt limits set last, else none)
   --download-limit BYTES_PER_S
+  --scrub-rate BYTES_PER_S     how fast shared files are read again in the background (default: 8M; 0: no limit)
+  --scrub-interval TIME        how often, such as 30d, 12h or 90m (default: 30d; 0: never by itself)
   --max-connections N          peers' connections at once in all (default: 2500)
   --max-connections-per-address N
                                of them from one address (default: 512)
@@ -40,7 +43,7 @@ Options:
   --version, --help
 
 Flags stand over the environment (MT_PEERD_UPLOAD_LIMIT for --upload-limit, and so on), which stands over the file.
-SIGHUP reads limits and log level again.
+SIGHUP reads limits, scrub settings and log level again.
 
 Example: mt-peerd 127.0.0.1:18000 tracker_info.txt`;
 
@@ -56,12 +59,19 @@ const OPTIONS = {
   'download-limit': { kind: 'text' },
   'log-level': { kind: 'text' },
   'metrics-port': { kind: 'text' },
+  'scrub-rate': { kind: 'text' },
+  'scrub-interval': { kind: 'text' },
   'max-connections': { kind: 'text' },
   'max-connections-per-address': { kind: 'text' },
 } as const;
 /** `sun_path` of Linux holds 108 bytes with the closing NUL. */
 const SOCKET_PATH_BYTES_MAX = 107;
 const UNITS = ['', 'K', 'M', 'G', 'T'];
+/** A disk is hardly busier for it, and a terabyte is read in a day and a half. */
+const SCRUB_RATE_DEFAULT = '8M';
+/** Disks forget slowly: once a month is what file systems and arrays do. */
+const SCRUB_INTERVAL_DEFAULT = '30d';
+const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 export interface DaemonArguments {
   readonly help: boolean;
@@ -80,6 +90,7 @@ export interface DaemonArguments {
   readonly downloadLimit: number | null;
   /** 0: any free one; null: no monitoring. */
   readonly metricsPort: number | null;
+  readonly scrub: ScrubSettings;
   readonly connections: AdmissionLimits;
   readonly detach: boolean;
   /** What --print-config shows; null: it was not asked for. */
@@ -136,6 +147,10 @@ function readReloadable(settings: Settings) {
     logLevel: parseLogLevel(settings.get('log-level') ?? 'info'),
     uploadLimit: readLimit(settings, 'upload-limit'),
     downloadLimit: readLimit(settings, 'download-limit'),
+    scrub: {
+      bytesPerS: parseSize('--scrub-rate', settings.get('scrub-rate') ?? SCRUB_RATE_DEFAULT),
+      intervalMs: parseDuration('--scrub-interval', settings.get('scrub-interval') ?? SCRUB_INTERVAL_DEFAULT),
+    },
   };
 }
 
@@ -154,6 +169,8 @@ function shownConfig(settings: Settings, args: Omit<DaemonArguments, 'config'>):
     'trust-first-use': args.trustFirstUse,
     'upload-limit': args.uploadLimit,
     'download-limit': args.downloadLimit,
+    'scrub-rate': args.scrub.bytesPerS,
+    'scrub-interval': settings.get('scrub-interval') ?? SCRUB_INTERVAL_DEFAULT,
     'log-level': args.logLevel,
     'metrics-port': args.metricsPort,
     'max-connections': args.connections.total,
@@ -176,6 +193,22 @@ export function parseSize(name: string, text: string): number {
   );
 }
 
+/**
+ * Milliseconds from `30d`, `12h`, `90m`, `10s`, `0`.
+ * @throws MtError INVALID_ARGUMENT
+ */
+function parseDuration(name: string, text: string): number {
+  const match = /^(\d+(?:\.\d+)?)([smhd])$/.exec(text);
+  const ms =
+    text === '0' ? 0 : match ? Math.round(Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS]) : Number.NaN;
+  if (Number.isSafeInteger(ms)) return ms;
+  throw new MtError(
+    'INVALID_ARGUMENT',
+    `${name} takes a time such as 30d or 12h, not "${printable(text)}"`,
+    'Units are s, m, h and d.',
+  );
+}
+
 function parse(argv: readonly string[]) {
   try {
     return parseArgs({
@@ -188,6 +221,8 @@ function parse(argv: readonly string[]) {
         'trust-first-use': { type: 'boolean' },
         'log-level': { type: 'string' },
         'metrics-port': { type: 'string' },
+        'scrub-rate': { type: 'string' },
+        'scrub-interval': { type: 'string' },
         'max-connections': { type: 'string' },
         'max-connections-per-address': { type: 'string' },
         config: { type: 'string' },

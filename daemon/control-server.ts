@@ -11,6 +11,7 @@ import { accountHandlers } from './control/accounts.ts';
 import type { ControlContext } from './control/context.ts';
 import { fileHandlers } from './control/files.ts';
 import { groupHandlers } from './control/groups.ts';
+import { shareHandlers } from './control/shares.ts';
 import { statusHandlers } from './control/status.ts';
 import { transferHandlers } from './control/transfers.ts';
 import { diskError } from './data-dir.ts';
@@ -35,6 +36,7 @@ export class ControlServer {
       ...accountHandlers(context),
       ...groupHandlers(context),
       ...fileHandlers(context),
+      ...shareHandlers(context),
       ...transferHandlers(context),
       ...statusHandlers(context),
     };

@@ -1,6 +1,7 @@
 // Wires one daemon: data directory, identity, trust, tracker client, outbox, shares, data plane, session, control socket.
 // In that order: what is below never needs what is above, but through a callback. Does nothing else.
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { MtError } from '../codec/errors.ts';
 import { type Address, formatAddress } from '../codec/ids.ts';
@@ -18,6 +19,7 @@ import { startDataPlane } from './download.ts';
 import { Outbox } from './outbox.ts';
 import { Session } from './session.ts';
 import { Shares } from './share.ts';
+import { ShareKeeper } from './shares/keeper.ts';
 import { OutboxStore } from './store/outbox-store.ts';
 import { SettingsStore } from './store/settings-store.ts';
 import { ShareStore } from './store/share-store.ts';
@@ -74,7 +76,10 @@ export async function startDaemon(args: DaemonArguments, log: Logger): Promise<R
       store: new ShareStore(db),
       outbox,
       log,
-      onStopped: (file) => dataPlane.onShareStopped(file),
+      onStopped: (file) => {
+        dataPlane.onShareStopped(file);
+        session.beatSoon();
+      },
     });
     const pool = new HashPool();
     closers.push(() => pool.close());
@@ -97,7 +102,16 @@ export async function startDaemon(args: DaemonArguments, log: Logger): Promise<R
 
     const about = { version: VERSION, dataDir: args.dataDir, socket: args.socket, address: announced, startedAtMs };
     const uploads = new Uploads({ shares, hasher: new FileHasher(pool), client });
-    const context = { client, session, shares, uploads, outbox, dataPlane, settings, about };
+    const keeper = new ShareKeeper({
+      shares,
+      pool,
+      dataPlane,
+      directory: join(args.dataDir, 'repairs'),
+      settings: args.scrub,
+      log,
+    });
+    closers.push(() => keeper.close());
+    const context = { client, session, shares, keeper, uploads, outbox, dataPlane, settings, about };
     const control = new ControlServer(context, log);
     await control.listen();
     closers.push(() => control.close());

@@ -8,7 +8,9 @@ import { MtError } from '../codec/errors.ts';
 import type { Address } from '../codec/ids.ts';
 import type { AdmissionLimits } from '../codec/service/admission.ts';
 import { PieceDisk } from './disk/piece-disk.ts';
+import type { PieceFile } from './disk/piece-file.ts';
 import { DownloadManager } from './download/manager.ts';
+import { type FetchContext, type FetchRequest, fetchPieces } from './download/piece-fetch.ts';
 import type {
   DataPlane,
   DataPlanePorts,
@@ -58,6 +60,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<{ dataP
 
 class PeerDataPlane implements DataPlane {
   readonly #resources;
+  readonly #fetching: FetchContext;
   readonly #listener: PeerListener;
   readonly #serving: Serving;
   readonly #manager: DownloadManager;
@@ -78,6 +81,7 @@ class PeerDataPlane implements DataPlane {
       downMeter: new RateMeter(),
     };
     const tls = peerTlsOptions(ports.identity);
+    this.#fetching = { ports, resources: this.#resources, tls: createSecureContext(tls), log };
     this.#serving = new Serving(ports, this.#resources, log);
       userShares: new UserShares(),
     this.#listener = new PeerListener(tls, this.#serving, connections);
@@ -88,7 +92,7 @@ class PeerDataPlane implements DataPlane {
       store: new DownloadStore(db),
       resources: this.#resources,
       serving: this.#serving,
-      tls: createSecureContext(tls),
+      tls: this.#fetching.tls,
       log,
       mapPath: ({ id }) => join(maps, `${id}.map`),
     });
@@ -116,6 +120,10 @@ class PeerDataPlane implements DataPlane {
 
   cancel(file: FileRef): Promise<void> {
     return this.#manager.cancel(file);
+  }
+
+  fetchPieces(request: FetchRequest): Promise<PieceFile> {
+    return fetchPieces(this.#fetching, request);
   }
 
   partials() {

@@ -16,7 +16,7 @@ export async function monitorDaemon(port: number, context: ControlContext): Prom
 
 function describeDaemon(
   { gauge }: Metrics,
-  { client, session, shares, outbox, uploads, dataPlane }: ControlContext,
+  { client, session, shares, outbox, uploads, keeper, dataPlane }: ControlContext,
 ): void {
   gauge({
     name: 'mt_peer_tracker_connected',
@@ -68,6 +68,7 @@ function describeDaemon(
       ];
     },
   });
+  describeShares(gauge, keeper, shares);
   gauge({
     name: 'mt_peer_queue_depth',
     help: 'What waits: commands for the trackers, files to be hashed and told',
@@ -76,5 +77,36 @@ function describeDaemon(
       [{ queue: 'outbox' }, outbox.size],
       [{ queue: 'uploads' }, uploads.underWay],
     ],
+  });
+}
+
+function describeShares(
+  gauge: Metrics['gauge'],
+  keeper: ControlContext['keeper'],
+  shares: ControlContext['shares'],
+): void {
+  gauge({
+    name: 'mt_peer_shares_lost',
+    help: 'Shares that cannot be had whole from here: missing, changed or damaged',
+    rows: single(() => shares.shortfalls().length),
+  });
+  gauge({
+    name: 'mt_peer_scrub_bytes_total',
+    help: 'Content read again and compared',
+    isCounter: true,
+    rows: single(() => keeper.status().bytes_checked),
+  });
+  gauge({
+    name: 'mt_peer_scrub_pieces_total',
+    help: 'Pieces that the scrub found damaged, and that were repaired from the group',
+    labels: ['what'],
+    isCounter: true,
+    rows: () => {
+      const { pieces_damaged, pieces_repaired } = keeper.status();
+      return [
+        [{ what: 'damaged' }, pieces_damaged],
+        [{ what: 'repaired' }, pieces_repaired],
+      ];
+    },
   });
 }

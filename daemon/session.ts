@@ -20,6 +20,7 @@ import type { Sqlite } from './store/store.ts';
 import { notLoggedIn, type TrackerClient } from './tracker-client.ts';
 
 const RESUME_RETRY_MS = 500;
+const BEAT_SOON_MS = 300;
 /** A stop waits so long for the trackers to hear of it; else the lease runs out as after a kill. */
 const GOODBYE_MS_MAX = 1_000;
 
@@ -45,6 +46,8 @@ export class Session {
   #run = new AbortController();
   /** Presence epoch; null: not online, as far as we know. */
   #epoch: number | null = null;
+  /** Aborted: a heartbeat is due before its time. */
+  #early = new AbortController();
   /** A login under way may replace the very session whose end is being reported. */
   #login: Promise<unknown> = Promise.resolve();
 
@@ -188,7 +191,7 @@ export class Session {
       this.#epoch = epoch;
       void announceShares(this.#parts, session, signal);
       for (;;) {
-        await sleep(HEARTBEAT_MS, null, { signal, ref: false }).catch(() => {});
+        await this.#untilBeat(signal);
         if (signal.aborted) return;
         try {
           const { online } = await client.read('heartbeat', this.#beat(epoch), { timeoutMs: HEARTBEAT_MS, signal });
@@ -200,6 +203,19 @@ export class Session {
       }
       epoch = null;
     }
+  }
+
+  /** The trackers are to hear soon what can be had from here: the next heartbeat is early. */
+  beatSoon(): void {
+    this.#early.abort();
+  }
+
+  async #untilBeat(signal: AbortSignal): Promise<void> {
+    this.#early = new AbortController();
+    const either = AbortSignal.any([signal, this.#early.signal]);
+    await sleep(HEARTBEAT_MS, null, { signal: either, ref: false }).catch(() => {});
+    // What changes together is told together, and no stream of changes becomes one of heartbeats.
+    if (this.#early.signal.aborted) await sleep(BEAT_SOON_MS, null, { signal, ref: false }).catch(() => {});
   }
 
   #beat(epoch: number) {
@@ -240,7 +256,6 @@ export class Session {
       this.#epochs.set(group_id, epoch);
       dataPlane.onEpoch(group_id, epoch, news.reset);
     }
-    if (news.reset) dataPlane.onGap();
     if (news.reset) dataPlane.onGap();
     for (const { user_id, fingerprint, group_id } of news.revoked) {
       dataPlane.onRevoked({ userId: user_id, fingerprint, groupId: group_id });

@@ -3,12 +3,14 @@
 import type { Logger } from 'pino';
 import type { ShareRow } from '../codec/control-api.ts';
 import { isMtError, MtError, toMtError } from '../codec/errors.ts';
-import { compareFile, type FileIdentity } from './disk/file-identity.ts';
+import type { FileIdentity } from './disk/file-identity.ts';
 import type { FileRef, ServableShare, SharePort } from './download/types.ts';
 import type { Delivery, Outbox, OutboxOwner } from './outbox.ts';
+import type { Bitfield } from './pieces/bitfield.ts';
+import { keyOf, type Problem, ShareFiles } from './shares/share-files.ts';
 import type { OutboxRow } from './store/outbox-store.ts';
 import type { StoredSession } from './store/settings-store.ts';
-import type { ShareRecord, ShareStore } from './store/share-store.ts';
+import type { ShareChange, ShareRecord, ShareStore } from './store/share-store.ts';
 import type { Sqlite } from './store/store.ts';
 import { notLoggedIn } from './tracker-client.ts';
 
@@ -30,12 +32,12 @@ export interface SharesParts {
 export class Shares implements SharePort, OutboxOwner {
   readonly #parts: SharesParts;
   readonly #records = new Map<string, ShareRecord>();
-  /** What was found wrong with a file; gone when the file is right again. */
-  readonly #problems = new Map<string, 'missing' | 'changed'>();
+  readonly #files: ShareFiles;
   #session: StoredSession | null = null;
 
   constructor(parts: SharesParts) {
     this.#parts = parts;
+    this.#files = new ShareFiles((record) => parts.store.manifest(record.userId, record));
     for (const record of parts.store.all()) this.#records.set(keyOf(record.userId, record), record);
   }
 
@@ -56,7 +58,7 @@ export class Shares implements SharePort, OutboxOwner {
   /** What may be served now: the logged-in user's share of that name, unless its file is known to be gone or changed. */
   find(file: FileRef): ServableShare | null {
     const record = this.record(file);
-    if (!record || this.#problems.has(keyOf(record.userId, record))) return null;
+    if (!record || !this.#files.isServable(record)) return null;
     const manifest = this.#parts.store.manifest(record.userId, file);
     return manifest && { ...record, manifest };
   }
@@ -67,11 +69,77 @@ export class Shares implements SharePort, OutboxOwner {
     return (user !== undefined && this.#records.get(keyOf(user, file))) || null;
   }
 
-  reportChanged(file: FileRef, state: 'missing' | 'changed'): void {
+  reportChanged(file: FileRef, state: Problem): void {
     const record = this.record(file);
     if (!record) return;
-    this.#problems.set(keyOf(record.userId, record), state);
+    this.#files.setProblem(record, state);
     this.#parts.log.warn({ group: file.groupId, file: file.fileName, state }, 'a shared file is no longer served');
+  }
+
+  /** Shares of the logged-in user. */
+  records(): ShareRecord[] {
+    return this.#own();
+  }
+
+  /** Looks at the file behind a share; one that is gone or changed is no longer served from here on. */
+  async look({ userId, ...file }: ShareRecord): Promise<Problem | null> {
+    const current = () => this.#records.get(keyOf(userId, file));
+    let record = current();
+    let problem: Problem | null = null;
+    let before: Problem | null = null;
+    // Moved or mended while we looked: what we saw was the old file.
+    for (let seen: ShareRecord | null = null; record && record !== seen; record = current()) {
+      const looked: ShareRecord = record;
+      seen = looked;
+      before = this.#files.problemOf(looked);
+      problem = await this.#files.look(looked, () => current() === looked);
+    }
+    if (record && problem && !before && this.record(record)) {
+      this.reportChanged(record, problem);
+      this.#parts.onStopped(record);
+    }
+    return problem;
+  }
+
+  problemOf(record: ShareRecord): Problem | null {
+    return this.#files.problemOf(record);
+  }
+
+  /** Damaged pieces; null: none. */
+  rottenOf(record: ShareRecord): Bitfield | null {
+    return this.#files.rottenOf(record);
+  }
+
+  pieceCount(record: ShareRecord): number {
+    return this.#files.pieceCount(record);
+  }
+
+  /** For show_shares: what is being done about a share that is not whole; null: nothing. */
+  note(record: ShareRecord, note: string | null): void {
+    this.#files.note(record, note);
+  }
+
+  /** Until the returned function is called, we write to the file ourselves: it is not served, and its times mean nothing. */
+  hold(record: ShareRecord): () => void {
+    this.#files.hold(record);
+    this.#parts.onStopped(record);
+    return () => this.#files.release(record);
+  }
+
+  /** What a scrub, a repair or a search found. Uploads begin anew when other pieces can be had than before. */
+  change(record: ShareRecord, change: ShareChange): ShareRecord | null {
+    const known = this.#records.get(keyOf(record.userId, record));
+    if (!known) return null;
+    const next = this.#parts.store.change(known, change);
+    this.#records.set(keyOf(record.userId, record), next);
+    const isOther = change.path !== undefined || change.rotten !== undefined;
+    if (isOther && this.record(next)) this.#parts.onStopped(next);
+    return next;
+  }
+
+  /** For heartbeats: shares that cannot be had whole from here, with the pieces that can. */
+  shortfalls(): ReturnType<ShareFiles['shortfalls']> {
+    return this.#files.shortfalls(this.#own());
   }
 
   /** Every share with the state of its file now: of the logged-in user, or of all who used this daemon. */
@@ -79,8 +147,8 @@ export class Shares implements SharePort, OutboxOwner {
     const records = this.#session ? this.#own() : [...this.#records.values()];
     const rows: ShareRow[] = [];
     for (const record of records) {
-      const { groupId, fileName, path } = record;
-      rows.push({ group_id: groupId, file_name: fileName, path, state: await this.#stateOf(record) });
+      await this.look(record);
+      rows.push(this.#files.row(record, this.#usualState(record)));
     }
     return rows;
   }
@@ -116,14 +184,11 @@ export class Shares implements SharePort, OutboxOwner {
   }
 
   /** The same file at another place, or touched without another content: served from there from now on. */
-  relocate(file: FileRef, path: string, identity: FileIdentity): void {
+  relocate(file: FileRef, path: string, identity: FileIdentity, tree: Uint8Array | null = null): void {
     const record = this.record(file);
-    const manifest = record && this.#parts.store.manifest(record.userId, file);
-    if (!record || !manifest) return;
-    const moved: ShareRecord = { ...record, path, ...identity };
-    this.#parts.store.put(moved, manifest, Date.now());
-    this.#records.set(keyOf(record.userId, file), moved);
-    this.#problems.delete(keyOf(record.userId, file));
+    if (!record) return;
+    this.#files.forget(record);
+    this.change(record, { path, ...identity, tree, ...freshlyRead() });
   }
 
   /**
@@ -180,7 +245,7 @@ export class Shares implements SharePort, OutboxOwner {
     if (!session) return [];
     const found: ShareRecord[] = [];
     for (const record of this.#own()) {
-      if (record.announced !== session.token && (await this.#stateOf(record)) === 'pending') found.push(record);
+      if (record.announced !== session.token && !(await this.look(record))) found.push(record);
     }
     return found;
   }
@@ -229,14 +294,14 @@ export class Shares implements SharePort, OutboxOwner {
     const session = this.#requireSession();
     const { manifest, ...rest } = share;
     const published = method === 'record_share';
-    const record: ShareRecord = { ...rest, userId: session.userId, published, announced: null };
+    const { userId } = session;
+    const record: ShareRecord = { tree: null, ...rest, userId, published, announced: null, ...freshlyRead() };
     const row = this.#parts.db.transaction(() => {
       this.#parts.store.put(record, manifest, Date.now());
       return this.#enqueue(session, method, share);
     })();
-    const key = keyOf(record.userId, record);
-    this.#records.set(key, record);
-    this.#problems.delete(key);
+    this.#records.set(keyOf(record.userId, record), record);
+    this.#files.forget(record);
     return row;
   }
 
@@ -256,20 +321,14 @@ export class Shares implements SharePort, OutboxOwner {
   }
 
   #forget(record: ShareRecord): void {
-    const key = keyOf(record.userId, record);
-    this.#records.delete(key);
-    this.#problems.delete(key);
+    this.#records.delete(keyOf(record.userId, record));
+    this.#files.forget(record);
     if (record.userId === this.#session?.userId) {
       this.#parts.onStopped({ groupId: record.groupId, fileName: record.fileName });
     }
   }
 
-  async #stateOf(record: ShareRecord): Promise<ShareRow['state']> {
-    const key = keyOf(record.userId, record);
-    const found = await compareFile(record.path, record);
-    if (found === 'intact') this.#problems.delete(key);
-    else this.#problems.set(key, found);
-    if (found !== 'intact') return found;
+  #usualState(record: ShareRecord): ShareRow['state'] {
     if (record.userId !== this.#session?.userId) return 'not_shared';
     return record.announced === this.#session.token ? 'shared' : 'pending';
   }
@@ -285,6 +344,7 @@ export class Shares implements SharePort, OutboxOwner {
   }
 }
 
-function keyOf(userId: string, { groupId, fileName }: FileRef): string {
-  return `${userId}/${groupId}/${fileName}`;
+/** All of it was read and compared just now. */
+function freshlyRead() {
+  return { rotten: null, scrubbedAtMs: Date.now(), scrubNext: 0 };
 }

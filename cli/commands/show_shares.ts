@@ -1,12 +1,13 @@
 import { printable } from '../../codec/ids.ts';
 import { BaseCommand } from '../base-command.ts';
 import { DAEMON_ERRORS } from '../error-sets.ts';
+import { harmless } from '../render/harmless.ts';
 import { table } from '../render/table.ts';
 
 export default class ShowShares extends BaseCommand {
   static override description = `Lists what this daemon shares, and whether each file is still there and unchanged.
 
-States: shared; pending (the trackers do not know yet); missing or changed (the file on disk is, so it is not served); not_shared (nobody is logged in).`;
+States: shared; pending (the trackers do not know yet); missing or changed (the file on disk is, so it is not served); damaged (some pieces are, the others are served); not_shared (nobody is logged in).`;
   static override examples = ['mt show_shares', 'mt show_shares --json'];
   static override errors = DAEMON_ERRORS;
 
@@ -16,11 +17,14 @@ States: shared; pending (the trackers do not know yet); missing or changed (the 
     if (shares.length === 0) this.note('This daemon shares nothing.');
     const rows = shares.map((share) => [share.group_id, printable(share.file_name), share.state, share.path]);
     const titles = ['group', 'file', 'state', 'path'];
-    this.answer({ shares }, () =>
+    const notes = shares.flatMap(({ file_name, note }) =>
+      note === undefined ? [] : [`${printable(file_name)}: ${harmless(note)}`],
+    );
+    const shown = () =>
       table(
         titles.map((title) => ({ title })),
         rows,
-      ),
-    );
+      );
+    this.answer({ shares }, () => [shown(), ...notes].join('\n'));
   }
 }

@@ -155,10 +155,15 @@ export function checkKeys({ data_dir }: DaemonStatus): Finding {
 }
 
 export function checkShares(shares: Shares): Finding {
-  const spoilt = shares.filter(({ state }) => state === 'missing' || state === 'changed');
+  const spoilt = shares.filter(({ state }) => state === 'missing' || state === 'changed' || state === 'damaged');
   if (spoilt.length === 0) return good('shares', `${shares.length}, all there`);
   const names = spoilt.map(({ path, state }) => `${path} (${state})`).join(', ');
-  return bad('shares', 'PATH_NOT_FOUND', names, 'Put the files back, or run: mt stop_share <group_id> <file_name>');
+  return bad(
+    'shares',
+    'PATH_NOT_FOUND',
+    names,
+    'Put the files back, or say where they are: mt relocate <group_id> <file_name> <new_path>. Damaged ones are repaired from the group.',
+  );
 }
 
 export function checkOutbox({ tracker }: DaemonStatus): Finding {

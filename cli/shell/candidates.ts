@@ -38,7 +38,8 @@ export async function candidatesFor(before: readonly string[], current: string, 
   const given = positionals(before.slice(1), command);
   const argument = Object.keys(command.args)[given.length];
   if (argument === undefined) return NONE;
-  if (argument === 'path' || argument === 'destination_path') return { words: [], paths: true };
+  if (argument === 'path' || argument === 'destination_path' || argument === 'new_path')
+    return { words: [], paths: true };
   return startingWith(current, await valuesOf(name, argument, given, lists));
 }
 
@@ -73,7 +74,7 @@ async function valuesOf(
       return lists.groups();
     case 'file_name':
       if (name.endsWith('_download')) return ofGroup(await lists.downloads());
-      if (name === 'stop_share') return ofGroup(await lists.shares());
+      if (name === 'stop_share' || name === 'relocate' || name === 'scrub') return ofGroup(await lists.shares());
       return lists.files(group);
     case 'user_id':
       if (name.endsWith('_request')) return lists.requests(group);

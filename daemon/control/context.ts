@@ -13,6 +13,7 @@ export interface ControlContext {
   readonly client: TrackerClient;
   readonly session: Session;
   readonly shares: Shares;
+  readonly keeper: ShareKeeper;
   readonly uploads: Uploads;
   readonly outbox: Outbox;
   readonly dataPlane: DataPlane;

@@ -4,7 +4,9 @@ import type { KeyObject } from 'node:crypto';
 import type { ControlApi, DownloadRow } from '../../codec/control-api.ts';
 import type { EventOf, Params, Result } from '../../codec/rpc.ts';
 import type { TrackerApi } from '../../codec/tracker-rpc.ts';
+import type { PieceFile } from '../disk/piece-file.ts';
 import type { BanReason } from '../pieces/types.ts';
+import type { FetchRequest } from './piece-fetch.ts';
 
 /** One file of one group: what names a download or a share. */
 export interface FileRef {
@@ -76,6 +78,8 @@ export interface DataPlaneEvents {
 }
 
 export interface DataPlane extends Downloads, DataPlaneEvents {
+  /** Fetches pieces to mend a shared file with (piece-fetch.ts). */
+  fetchPieces(request: FetchRequest): Promise<PieceFile>;
   /** Stops listening, ends all transfers and writes what is to be remembered. */
   close(): Promise<void>;
 }
@@ -93,6 +97,10 @@ export interface ServableShare {
   readonly inode: bigint;
   readonly sizeBytes: number;
   readonly mtimeNs: bigint;
+  /** Pieces found damaged on the disk, as in a bitfield message: they are not served. Absent or null: none. */
+  readonly rotten?: Uint8Array | null;
+  /** Of a directory: what is in it, and what each file was when it was hashed (tree/tree-index.ts). Absent or null: it is a file. */
+  readonly tree?: Uint8Array | null;
 }
 
 /** What the data plane needs of the trackers. Calls use the session of the logged-in user; without one: NOT_LOGGED_IN. */

@@ -32,7 +32,7 @@ export interface IntakeOptions {
   readonly file: PieceFile;
   readonly disk: PieceDisk;
   readonly pool: SlotPool;
-  readonly hash: WholeHash;
+  readonly hash: Pick<WholeHash, 'onVerified'>;
   readonly wants: (link: PeerLink, claim: BlockClaim) => boolean;
   readonly report: (event: TransferEvent) => void;
   /** A whole block came from this link; `kept`: it is in its place. */

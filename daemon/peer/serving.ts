@@ -5,10 +5,10 @@ import { isMtError, MtError } from '../../codec/errors.ts';
 import { decodeManifest } from '../../codec/manifest.ts';
 import type { WantHello } from '../../codec/peer-messages.ts';
 import { openTicket, type Ticket } from '../../codec/ticket.ts';
-import { compareFile } from '../disk/file-identity.ts';
 import { PieceFile } from '../disk/piece-file.ts';
 import type { DataPlanePorts, FileRef, ServableShare } from '../download/types.ts';
 import { Bitfield } from '../pieces/bitfield.ts';
+import { compareShare } from '../tree/tree-index.ts';
 import { Holders } from './holders.ts';
 import type { PeerLink } from './link.ts';
 import type { Gate } from './listener.ts';
@@ -18,6 +18,8 @@ import { Swarm, type SwarmResources } from './swarm.ts';
 const WATCH_MS = 1_000;
 /** A share nobody fetches is closed after so many watches in a row. */
 const IDLE_WATCHES_MAX = 5;
+/** Looking at the files of a large directory takes a while: it may take this part of the time. */
+const LOOKING_SHARE = 1 / 20;
 
 interface Served extends FileRef {
   readonly swarm: Swarm;
@@ -25,6 +27,8 @@ interface Served extends FileRef {
   /** The finished file behind it; null while it is a download. */
   share: ServableShare | null;
   idleWatches: number;
+  /** On the clock of performance.now(). */
+  lookAtMs: number;
 }
 
 export class Serving implements Gate {
@@ -76,7 +80,7 @@ export class Serving implements Gate {
   add(file: FileRef, swarm: Swarm, manifestHash: Uint8Array): void {
     const { groupId, fileName } = file;
     this.#served.get(keyOf(file))?.swarm.close();
-    this.#served.set(keyOf(file), { groupId, fileName, swarm, manifestHash, share: null, idleWatches: 0 });
+    this.#served.set(keyOf(file), { groupId, fileName, swarm, manifestHash, share: null, idleWatches: 0, lookAtMs: 0 });
   }
 
   /** The download is a share now: from here on its swarm and file are closed by this class. */
@@ -224,7 +228,7 @@ export class Serving implements Gate {
     const swarm = new Swarm({
       ...this.#resources,
       file: pieceFile,
-      have: Bitfield.full(manifest.pieceCount).toBytes(),
+      have: servablePieces(manifest.pieceCount, share.rotten),
       hash: null,
       events: {
         onComplete: () => {},
@@ -235,7 +239,8 @@ export class Serving implements Gate {
         onTicket: (link, ticket) => this.renewTicket(file, share.manifestHash, link, ticket),
       },
     });
-    const served: Served = { groupId, fileName, swarm, manifestHash: share.manifestHash, share, idleWatches: 0 };
+    const { manifestHash } = share;
+    const served: Served = { groupId, fileName, swarm, manifestHash, share, idleWatches: 0, lookAtMs: 0 };
     this.#served.set(keyOf(file), served);
     return served;
   }
@@ -254,13 +259,19 @@ export class Serving implements Gate {
       if (!served.share) continue;
       served.idleWatches = served.swarm.linkCount > 0 ? 0 : served.idleWatches + 1;
       if (served.idleWatches > IDLE_WATCHES_MAX) this.#close(key, served);
-      else if (served.swarm.linkCount > 0) void this.#checkFile(key, served, served.share);
+      else if (served.swarm.linkCount > 0 && performance.now() >= served.lookAtMs) {
+        void this.#checkFile(key, served, served.share);
+      }
     }
   }
 
-  /** Noticed within a second: the file is not what was shared any more. */
+  /** Noticed within a second, in a large directory a little later: the file is not what was shared any more. */
   async #checkFile(key: string, served: Served, share: ServableShare): Promise<void> {
-    const found = await compareFile(share.path, share);
+    const beganMs = performance.now();
+    served.lookAtMs = Number.POSITIVE_INFINITY;
+    const found = await compareShare(share);
+    const tookMs = performance.now() - beganMs;
+    served.lookAtMs = beganMs + tookMs / LOOKING_SHARE;
     if (found === 'intact' || this.#served.get(key) !== served) return;
     this.#ports.shares.reportChanged(served, found);
     this.#close(key, served);
@@ -271,6 +282,14 @@ export class Serving implements Gate {
     served.swarm.close(new MtError('NO_SUCH_SHARE', 'The file is no longer shared from here'));
     served.swarm.file.close().catch((error: unknown) => this.#log.error({ err: error }, 'a file could not be closed'));
   }
+}
+
+/** All but the damaged ones. */
+function servablePieces(pieceCount: number, rotten: Uint8Array | null | undefined): Uint8Array {
+  const damaged = rotten && Bitfield.fromBytes(rotten, pieceCount);
+  const have = Bitfield.full(pieceCount);
+  if (damaged) for (const piece of damaged.pieces()) have.clear(piece);
+  return have.toBytes();
 }
 
 function* allLinks(swarm: Swarm): Generator<PeerLink> {

@@ -52,7 +52,7 @@ export interface SwarmOptions extends SwarmResources {
   /** Verified pieces at the start, as in a bitfield message. */
   readonly have: Uint8Array;
   /** Of a download. */
-  readonly hash: WholeHash | null;
+  readonly hash: Pick<WholeHash, 'onVerified'> | null;
   readonly events: SwarmEvents;
 }
 

@@ -10,7 +10,19 @@ export interface ShareRecord extends Omit<ServableShare, 'manifest'> {
   readonly published: boolean;
   /** The session under which the trackers know this daemon as a seeder; null: none. */
   readonly announced: string | null;
+  /** Pieces found damaged, as in a bitfield message; null: none. */
+  readonly rotten: Uint8Array | null;
+  /** When all of it was last read and compared; Unix ms, 0: never. */
+  readonly scrubbedAtMs: number;
+  /** The piece at which an unfinished round of the scrub goes on. */
+  readonly scrubNext: number;
+  readonly tree: Uint8Array | null;
 }
+
+/** What a scrub, a repair or a move changes. */
+export type ShareChange = Partial<
+  Pick<ShareRecord, 'path' | 'inode' | 'sizeBytes' | 'mtimeNs' | 'rotten' | 'scrubbedAtMs' | 'scrubNext' | 'tree'>
+>;
 
 interface Row {
   user_id: string;
@@ -23,9 +35,14 @@ interface Row {
   manifest_hash: Buffer;
   published: number;
   announced: string | null;
+  rotten: Buffer | null;
+  scrubbed_at: number;
+  scrub_next: number;
+  tree: Buffer | null;
 }
 
-const COLUMNS = 'user_id, group_id, file_name, path, inode, size_bytes, mtime_ns, manifest_hash, published, announced';
+const COLUMNS = `user_id, group_id, file_name, path, inode, size_bytes, mtime_ns, manifest_hash, published, announced,
+  rotten, scrubbed_at, scrub_next, tree`;
 const BY_KEY = 'user_id = ? AND group_id = ? AND file_name = ?';
 
 export class ShareStore {
@@ -34,14 +51,19 @@ export class ShareStore {
   readonly #manifest: Statement<[string, string, string], { manifest: Buffer }>;
   readonly #delete: Statement<[string, string, string]>;
   readonly #announce: Statement<[string, string, string, string]>;
+  readonly #change: Statement<unknown[]>;
 
   constructor(db: Sqlite) {
     this.#insert = db.prepare(
-      `INSERT OR REPLACE INTO shares (${COLUMNS}, manifest, added_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT OR REPLACE INTO shares (${COLUMNS}, manifest, added_at) VALUES (${'?, '.repeat(15)}?)`,
     );
     this.#all = db.prepare(`SELECT ${COLUMNS} FROM shares ORDER BY added_at, group_id, file_name`);
     this.#manifest = db.prepare(`SELECT manifest FROM shares WHERE ${BY_KEY}`);
     this.#delete = db.prepare(`DELETE FROM shares WHERE ${BY_KEY}`);
+    this.#change = db.prepare(
+      `UPDATE shares SET path = ?, inode = ?, size_bytes = ?, mtime_ns = ?, rotten = ?, scrubbed_at = ?, scrub_next = ?, tree = ?
+       WHERE ${BY_KEY}`,
+    );
     this.#announce = db.prepare(`UPDATE shares SET published = 1, announced = ? WHERE ${BY_KEY}`);
   }
 
@@ -57,6 +79,10 @@ export class ShareStore {
       manifestHash: row.manifest_hash,
       published: row.published === 1,
       announced: row.announced,
+      rotten: row.rotten,
+      scrubbedAtMs: row.scrubbed_at,
+      scrubNext: row.scrub_next,
+      tree: row.tree,
     }));
   }
 
@@ -73,9 +99,32 @@ export class ShareStore {
       record.manifestHash,
       Number(record.published),
       record.announced,
+      record.rotten,
+      record.scrubbedAtMs,
+      record.scrubNext,
+      record.tree,
       manifest,
       addedAtMs,
     );
+  }
+
+  /** Returns the record as it is now. */
+  change(record: ShareRecord, change: ShareChange): ShareRecord {
+    const next = { ...record, ...change };
+    this.#change.run(
+      next.path,
+      String(next.inode),
+      next.sizeBytes,
+      String(next.mtimeNs),
+      next.rotten,
+      next.scrubbedAtMs,
+      next.scrubNext,
+      next.tree,
+      next.userId,
+      next.groupId,
+      next.fileName,
+    );
+    return next;
   }
 
   manifest(userId: string, file: FileRef): Uint8Array | null {

@@ -7,13 +7,29 @@ import { MtError } from '../../codec/errors.ts';
 
 export type Sqlite = Database.Database;
 
-/** The schema that schema.sql describes. */
-const SCHEMA_VERSION = 1;
+/** The schema of schema.sql with all migrations. */
+const SCHEMA_VERSION = 3;
 /** PRAGMA synchronous = FULL, as SQLite answers it. */
 const SYNCHRONOUS_FULL = 2;
 
 /** Migrations from version n to n + 1, at index n - 1. */
-const MIGRATIONS: readonly string[] = [];
+const MIGRATIONS: readonly string[] = [
+  // Scrubbing. scrubbed_at: when all of the file was last read and compared (Unix ms; 0: not since it was shared);
+  // scrub_next: the piece at which an unfinished round goes on; rotten: bitfield of pieces found damaged, null: none.
+  `ALTER TABLE shares ADD COLUMN scrubbed_at INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE shares ADD COLUMN scrub_next INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE shares ADD COLUMN rotten BLOB;`,
+  // Directories. tree: of a shared directory, its document and what each file is on this disk (tree/tree-index.ts); null: a file.
+  // watches: directories of which a user shares what appears in them, until told otherwise.
+  `ALTER TABLE shares ADD COLUMN tree BLOB;
+   CREATE TABLE watches (
+     user_id  TEXT NOT NULL,    -- who shares
+     path     TEXT NOT NULL,    -- absolute, symlinks resolved
+     group_id TEXT NOT NULL,    -- in which group
+     added_at INTEGER NOT NULL, -- Unix ms
+     PRIMARY KEY (user_id, path, group_id)
+   ) STRICT;`,
+];
 
 /**
  * Opens the store, making it when it is not there. Every write is durable when it returns.
