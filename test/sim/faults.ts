@@ -61,6 +61,21 @@ const FAULTS = {
     };
     return 'leaders reach nobody, or die while they speak';
   },
+  /** Whoever has just voted dies before the next write of its disk; the one that was elected is alone. */
+  amnesia: (cluster, random) => {
+    let left = random.int(1, 4);
+    cluster.onNewLeader = (leader) => {
+      left -= 1;
+      if (left === 0) cluster.onNewLeader = null;
+      isolate(cluster, leader);
+      for (const other of cluster.nodes) if (other !== leader) cluster.crash(other, random.int(5, 60));
+      cluster.world.after(random.int(300, 900), () => {
+        cluster.network.healAll();
+        if (left > 0 && !cluster.isHealing) cluster.crash(leader, random.int(50, 500));
+      });
+    };
+    return cluster.leader && cluster.crash(cluster.leader, random.int(50, 500));
+  },
   crash_all: (cluster, random) => {
     for (const node of cluster.nodes) cluster.crash(node, random.int(50, 1_500));
     return 'all crash';
