@@ -26,6 +26,8 @@ const COMMANDS = {
   transfer_ownership: () => import('./commands/transfer_ownership.ts'),
 
   upload_file: () => import('./commands/upload_file.ts'),
+  watch: () => import('./commands/watch.ts'),
+  unwatch: () => import('./commands/unwatch.ts'),
   list_files: () => import('./commands/list_files.ts'),
   list_seeders: () => import('./commands/list_seeders.ts'),
   show_shares: () => import('./commands/show_shares.ts'),
@@ -78,6 +80,8 @@ export const SUBJECTS: readonly { title: string; commands: readonly CommandName[
     title: 'FILES',
     commands: [
       'upload_file',
+      'watch',
+      'unwatch',
       'list_files',
       'list_seeders',
       'show_shares',

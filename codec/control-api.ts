@@ -21,6 +21,12 @@ const pathSchema = v.pipe(
 /** How long the daemon may wait for a quorum, in ms; absent: its default of 10 s. */
 const wait = { timeout_ms: v.optional(countSchema) };
 const ofFile = { group_id: idSchema, file_name: fileNameSchema };
+/** Absent from a daemon that knows files only. */
+const ofKind = {
+  kind: v.optional(v.picklist(['file', 'directory'])),
+  /** Bytes of the file, or of all files of the directory. */
+  content_size: v.optional(countSchema),
+};
 const nothing = v.strictObject({});
 /** Bytes a second; 0 = no limit. */
 const rate = countSchema;
@@ -135,11 +141,9 @@ export const controlApi = {
       files: v.array(
         v.strictObject({
           file_name: fileNameSchema,
-          kind: v.picklist(['file', 'directory']),
+          ...ofKind,
           /** What a download moves: of a directory, its files and the list of them. */
           size: countSchema,
-          /** Bytes of the file, or of all files of the directory. */
-          content_size: countSchema,
           sha1: v.string(),
           piece_count: countSchema,
           seeders: countSchema,
@@ -175,9 +179,8 @@ export const controlApi = {
       { path: pathSchema, group_id: idSchema },
       v.strictObject({
         ...ofFile,
-        kind: v.picklist(['file', 'directory']),
+        ...ofKind,
         size: countSchema,
-        content_size: countSchema,
         sha1: v.string(),
         piece_count: countSchema,
         /** False: the group had this very file, and this daemon is one more seeder. */
@@ -250,6 +253,33 @@ export const controlApi = {
           /** Unix ms when all of it was last read and compared; null: never. */
           checked_at: v.nullable(countSchema),
           damaged_pieces: countSchema,
+        }),
+      ),
+    }),
+  ),
+  /** Shares what is and what appears in a directory, from now on. */
+  watch: method(
+    { path: pathSchema, group_id: idSchema },
+    v.strictObject({ path: v.string(), group_id: idSchema, new_watch: v.boolean() }),
+  ),
+  /** `null`: for every group. */
+  unwatch: method(
+    { path: pathSchema, group_id: v.nullable(idSchema) },
+    v.strictObject({ path: v.string(), group_ids: v.array(idSchema) }),
+  ),
+  list_watches: method(
+    {},
+    v.strictObject({
+      watches: v.array(
+        v.strictObject({
+          path: v.string(),
+          group_id: idSchema,
+          /** Files of the directory, now. */
+          shared: countSchema,
+          waiting: countSchema,
+          failed: v.array(v.strictObject({ file: v.string(), code: v.string(), message: v.string() })),
+          /** Why the directory cannot be looked at. */
+          problem: v.nullable(v.string()),
         }),
       ),
     }),

@@ -14,6 +14,7 @@ import { groupHandlers } from './control/groups.ts';
 import { shareHandlers } from './control/shares.ts';
 import { statusHandlers } from './control/status.ts';
 import { transferHandlers } from './control/transfers.ts';
+import { watchHandlers } from './control/watches.ts';
 import { diskError } from './data-dir.ts';
 import { prepareSocketDirectory } from './socket-dir.ts';
 
@@ -38,6 +39,7 @@ export class ControlServer {
       ...fileHandlers(context),
       ...shareHandlers(context),
       ...transferHandlers(context),
+      ...watchHandlers(context),
       ...statusHandlers(context),
     };
     this.#server = createServer((socket) => this.#serve(socket));

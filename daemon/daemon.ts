@@ -23,10 +23,12 @@ import { ShareKeeper } from './shares/keeper.ts';
 import { OutboxStore } from './store/outbox-store.ts';
 import { SettingsStore } from './store/settings-store.ts';
 import { ShareStore } from './store/share-store.ts';
-import { openStore } from './store/store.ts';
+import { openStore, type Sqlite } from './store/store.ts';
+import { WatchStore } from './store/watch-store.ts';
 import { TrackerClient } from './tracker-client.ts';
 import { ClusterTrust } from './trackers/trust.ts';
 import { Uploads } from './upload.ts';
+import { Watches } from './watch/watches.ts';
 
 export const VERSION: string = packageJson.version;
 
@@ -101,17 +103,8 @@ export async function startDaemon(args: DaemonArguments, log: Logger): Promise<R
     closers.push(() => session.close());
 
     const about = { version: VERSION, dataDir: args.dataDir, socket: args.socket, address: announced, startedAtMs };
-    const uploads = new Uploads({ shares, hasher: new FileHasher(pool), client });
-    const keeper = new ShareKeeper({
-      shares,
-      pool,
-      dataPlane,
-      directory: join(args.dataDir, 'repairs'),
-      settings: args.scrub,
-      log,
-    });
-    closers.push(() => keeper.close());
-    const context = { client, session, shares, keeper, uploads, outbox, dataPlane, settings, about };
+    const { uploads, keeper, watches } = startSharing({ args, db, client, shares, pool, dataPlane, log }, closers);
+    const context = { client, session, shares, keeper, uploads, watches, outbox, dataPlane, settings, about };
     const control = new ControlServer(context, log);
     await control.listen();
     closers.push(() => control.close());
@@ -124,6 +117,27 @@ export async function startDaemon(args: DaemonArguments, log: Logger): Promise<R
     await close();
     throw error;
   }
+}
+
+interface SharingParts {
+  readonly args: DaemonArguments;
+  readonly db: Sqlite;
+  readonly client: TrackerClient;
+  readonly shares: Shares;
+  readonly pool: HashPool;
+  readonly dataPlane: DataPlane;
+  readonly log: Logger;
+}
+
+/** What makes shares, looks after them, and finds new ones by itself. */
+function startSharing({ args, db, client, shares, pool, dataPlane, log }: SharingParts, closers: (() => unknown)[]) {
+  const uploads = new Uploads({ shares, hasher: new FileHasher(pool), client });
+  const directory = join(args.dataDir, 'repairs');
+  const keeper = new ShareKeeper({ shares, pool, dataPlane, directory, settings: args.scrub, log });
+  closers.push(() => keeper.close());
+  const watches = new Watches({ store: new WatchStore(db), shares, uploads, client, log });
+  closers.push(() => watches.close());
+  return { uploads, keeper, watches };
 }
 
 function readTrackerInfo(path: string): TrackerInfo {

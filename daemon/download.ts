@@ -27,9 +27,9 @@ import { RateMeter } from './peer/rate-meter.ts';
 import { Serving } from './peer/serving.ts';
 import { SlotPool } from './peer/slots.ts';
 import { peerTlsOptions } from './peer/tls.ts';
+import { UserShares } from './pieces/user-shares.ts';
 import { DownloadStore } from './store/download-store.ts';
 import type { Sqlite } from './store/store.ts';
-import { UserShares } from './pieces/user-shares.ts';
 
 export interface DataPlaneOptions {
   readonly ports: DataPlanePorts;
@@ -79,11 +79,11 @@ class PeerDataPlane implements DataPlane {
       downLimiter: new Limiter(limits.down),
       upMeter: new RateMeter(),
       downMeter: new RateMeter(),
+      userShares: new UserShares(),
     };
     const tls = peerTlsOptions(ports.identity);
     this.#fetching = { ports, resources: this.#resources, tls: createSecureContext(tls), log };
     this.#serving = new Serving(ports, this.#resources, log);
-      userShares: new UserShares(),
     this.#listener = new PeerListener(tls, this.#serving, connections);
     const maps = join(dirname(db.name), 'downloads');
     mkdirSync(maps, { recursive: true, mode: 0o700 });

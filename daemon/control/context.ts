@@ -8,6 +8,7 @@ import type { ShareKeeper } from '../shares/keeper.ts';
 import type { SettingsStore } from '../store/settings-store.ts';
 import type { TrackerClient } from '../tracker-client.ts';
 import type { Uploads } from '../upload.ts';
+import type { Watches } from '../watch/watches.ts';
 
 export interface ControlContext {
   readonly client: TrackerClient;
@@ -15,10 +16,11 @@ export interface ControlContext {
   readonly shares: Shares;
   readonly keeper: ShareKeeper;
   readonly uploads: Uploads;
+  readonly watches: Watches;
   readonly outbox: Outbox;
   readonly dataPlane: DataPlane;
-  readonly about: {
   readonly settings: SettingsStore;
+  readonly about: {
     readonly version: string;
     readonly dataDir: string;
     readonly socket: string;
