@@ -15,6 +15,7 @@ import { loadIdentity, openDataDir } from './data-dir.ts';
 import { makeDataPlanePorts } from './data-plane-ports.ts';
 import { FileHasher } from './disk/hash.ts';
 import { HashPool } from './disk/hash-pool.ts';
+import type { DataPlane } from './download/types.ts';
 import { startDataPlane } from './download.ts';
 import { Outbox } from './outbox.ts';
 import { Session } from './session.ts';

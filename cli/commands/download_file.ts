@@ -13,7 +13,9 @@ import { formatSize } from '../render/units.ts';
 
 export default class DownloadFile extends BaseCommand {
   static override description =
-    `Fetches a file from every member who has pieces of it, verifies each piece and the whole, and shares it on.
+    `Fetches a file or a shared directory from every member who has pieces of it, verifies each piece and the whole, and shares it on.
+
+A directory is fetched into one .part file and gets its name when all of it is there: meanwhile it takes its size twice. It never replaces or merges with what exists, with --force neither.
 
 Waits with a progress bar. Ctrl-C, 30 s without any source, and a full disk end the command, not the download: that stays in the daemon and goes on when it can.`;
   static override examples = [

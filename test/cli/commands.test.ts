@@ -27,6 +27,8 @@ const fetched = {
   state: 'complete' as const,
   warning: null,
 };
+const failed = [{ file: 'a b.txt', code: 'FILE_EXISTS', message: 'it is taken' }];
+const watches = [{ path: '/tmp/out', group_id: 'lab', shared: 3, waiting: 1, failed, problem: null }];
 const row = {
   ...labFile,
   state: 'downloading' as const,
@@ -165,6 +167,25 @@ const CASES: Case[] = [
   },
   { words: ['stop_share', 'lab', 'a b.txt'], params: labFile, json: labFile, shows: /No longer shared/ },
   { words: ['remove_file', 'lab', 'a b.txt'], params: labFile, json: labFile, shows: /Removed from lab/ },
+  {
+    words: ['watch', 'out', 'lab'],
+    params: { path: '/tmp/out', group_id: 'lab' },
+    json: { path: '/tmp/out', group_id: 'lab', new_watch: true },
+    shows: /Watching \/tmp\/out for lab/,
+  },
+  {
+    words: ['watch'],
+    method: 'list_watches',
+    params: {},
+    json: { watches },
+    shows: /lab +3 +1 +1 +\/tmp\/out\na b\.txt: it is taken/,
+  },
+  {
+    words: ['unwatch', 'out'],
+    params: { path: '/tmp/out', group_id: null },
+    json: { path: '/tmp/out', group_ids: ['lab'] },
+    shows: /No longer watching out for lab/,
+  },
   { words: ['show_shares'], params: {}, json: { shares }, shows: /a b\.txt +shared +\/tmp\/a b\.txt/ },
   { words: ['status'], params: {}, json: status, shows: /leader +tracker 2/ },
   { words: ['tracker_status'], params: {}, json: trackers, shows: /1 +127\.0\.0\.1:5353 +leader +3 +9/ },
@@ -187,6 +208,9 @@ test.before(async () => {
     download_file: () => fetched,
     show_downloads: () => ({ downloads: [row] }),
     limits: ({ up, down }) => ({ up: up ?? 0, down: down ?? 0 }),
+    watch: ({ path, group_id }) => ({ path, group_id, new_watch: true }),
+    unwatch: ({ path }) => ({ path, group_ids: ['lab'] }),
+    list_watches: () => ({ watches }),
     show_shares: () => ({ shares }),
     tracker_status: () => trackers,
   });
