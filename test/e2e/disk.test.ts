@@ -36,19 +36,24 @@ async function withMount(dir: string, options: string, body: () => Promise<void>
   }
 }
 
-async function row(daemon: Daemon) {
-  const { downloads } = await daemon.ok<{ downloads: { state: string; reason_code: string | null }[] }>(
-    'show_downloads',
-  );
-  return downloads[0];
-}
-
 const reason = mountRefusal();
 const test = suite('disk');
 
+interface Row {
+  file_name: string;
+  state: string;
+  reason_code: string | null;
+  bytes_done: number;
+}
+
+async function rowOf(daemon: Daemon, name: string): Promise<Row> {
+  const { downloads } = await daemon.ok<{ downloads: Row[] }>('show_downloads');
+  return downloads.find(({ file_name }) => file_name === name)!;
+}
+
 testOrSkip(
   test,
-  '9 DISK_FULL: pauses that download alone; it goes on by itself when there is room',
+  '9 DISK_FULL: refused by its caller at once, goes on by itself when there is room',
   reason,
   inWorld(async (world) => {
     await world.startTracker(1);
@@ -56,25 +61,58 @@ testOrSkip(
     await world.group('lab', alice, bob);
     const { path, sha1 } = alice.file('f', 8 * MiB);
     await alice.ok('upload_file', path, 'lab');
-    const small = alice.file('small', 100_000);
-    await alice.ok('upload_file', small.path, 'lab');
     await withMount(bob.path('full'), 'size=6m', async () => {
       const { message } = await bob.fails('DISK_FULL', 'download_file', 'lab', 'f', 'full');
       assert.match(message, 'full');
-      const stalled = await row(bob);
-      if (stalled) assert.is(stalled.reason_code, 'DISK_FULL', JSON.stringify(stalled));
-      await bob.ok('download_file', 'lab', 'small', '.');
-      assert.is(sha1Of(bob.path('small')), small.sha1, 'others go on');
+      assert.is((await rowOf(bob, 'f')).reason_code, 'DISK_FULL');
       execFileSync('mount', ['-o', 'remount,size=32m', bob.path('full')]);
-      await until(
-        'it went on by itself',
-        async () => {
-          const { downloads } = await bob.ok<{ downloads: { file_name: string; state: string }[] }>('show_downloads');
-          return downloads.some(({ file_name, state }) => file_name === 'f' && state === 'complete');
-        },
-        { timeoutMs: 45_000, everyMs: 200 },
-      );
+      await until('it went on by itself', async () => (await rowOf(bob, 'f')).state === 'complete', {
+        timeoutMs: 45_000,
+        everyMs: 200,
+      });
       assert.is(sha1Of(bob.path('full', 'f')), sha1);
+      await bob.program.stop();
+    });
+  }, 1),
+);
+
+testOrSkip(
+  test,
+  'a disk that fills up on the way pauses that download alone; another one goes on meanwhile',
+  reason,
+  inWorld(async (world) => {
+    await world.startTracker(1);
+    const { alice, bob } = await world.people('alice', 'bob');
+    await world.group('lab', alice, bob);
+    const f = alice.file('f', 6 * MiB);
+    const other = alice.file('other', 9 * MiB);
+    for (const { path } of [f, other]) await alice.ok('upload_file', path, 'lab');
+    await withMount(bob.path('full'), 'size=24m', async () => {
+      const filler = bob.path('full', 'filler');
+      await bob.ok('limits', '--down', '2M');
+      await bob.ok('download_file', 'lab', 'f', 'full', '--detach');
+      await bob.ok('download_file', 'lab', 'other', '.', '--detach');
+      await until(
+        'both move',
+        async () => (await rowOf(bob, 'f')).bytes_done * (await rowOf(bob, 'other')).bytes_done > 0,
+      );
+      assert.throws(() => writeFileSync(filler, Buffer.alloc(24 * MiB)), /ENOSPC/);
+      await until('it pauses', async () => (await rowOf(bob, 'f')).state === 'paused');
+      const paused = await rowOf(bob, 'f');
+      assert.is(paused.reason_code, 'DISK_FULL');
+      assert.ok(paused.bytes_done < 6 * MiB);
+      const { stdout } = await bob.mt('show_downloads');
+      assert.match(stdout, /^\[P\] \[lab\] f .*There is no room/m);
+      const before = await rowOf(bob, 'other');
+      assert.is(before.state, 'downloading');
+      await until('the other one goes on', async () => (await rowOf(bob, 'other')).bytes_done > before.bytes_done);
+      assert.is((await rowOf(bob, 'f')).state, 'paused', 'still no room');
+      await bob.ok('limits', '--down', '0');
+      rmSync(filler);
+      await until('it goes on by itself', async () => (await rowOf(bob, 'f')).state === 'complete', { everyMs: 200 });
+      await until('so is the other', async () => (await rowOf(bob, 'other')).state === 'complete', { everyMs: 200 });
+      assert.is(sha1Of(bob.path('full', 'f')), f.sha1);
+      assert.is(sha1Of(bob.path('other')), other.sha1);
       await bob.program.stop();
     });
   }, 1),
