@@ -1,9 +1,10 @@
 // Real trackers, real clients, real faults: is anything that was acknowledged ever lost, done twice, or undone?
 //
-//   npm run soak -- [--minutes 2] [--kills N] [--clients 6] [--seed N]
+//   npm run soak -- [--minutes 2] [--kills N] [--clients 6] [--seed N] [--plant]
 //
 // Ends after the minutes, or with --kills when so many trackers were killed. Then everything is healed, and the state that each
 // tracker shows is compared with what the clients saw. Exits 1 on any loss, and when the healed cluster does not come together.
+// With --plant a loss is made on purpose at the end: the soak must fail, and name it.
 import { parseArgs } from 'node:util';
 import { makeDaemonIdentity } from '../../codec/identity.ts';
 import type { TrackerStatus } from '../../codec/tracker-rpc.ts';
@@ -13,6 +14,7 @@ import { World } from '../harness/world.ts';
 import { Prng } from '../sim/prng.ts';
 import { Faults } from './faults.ts';
 import { History } from './history.ts';
+import { forget } from './plant.ts';
 import { dialWithin, SoakClient } from './soak-client.ts';
 
 const NUMBERS = [1, 2, 3];
@@ -26,6 +28,7 @@ const { values: flags } = parseArgs({
     minutes: { type: 'string', default: '2' },
     kills: { type: 'string' },
     clients: { type: 'string', default: '6' },
+    plant: { type: 'boolean', default: false },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 1e9)) },
   },
 });
@@ -36,11 +39,14 @@ const addresses = NUMBERS.map((number) => world.trackerAddress(number));
 const identity = await makeDaemonIdentity(Date.now());
 const faults = new Faults(world, random.fork(), status);
 const history = new History();
+/** Names and shared groups whose history was compared with what is there. */
+let checked = 0;
 process.on('exit', () => faults.unmount());
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 try {
   await soak();
   await heal();
+  if (flags.plant) await plant();
   await judge();
 } catch (error) {
   history.violations.push(String(error));
@@ -54,6 +60,7 @@ for (const violation of history.violations) console.error(violation);
 console.log(
   history.violations.length === 0 ? 'nothing was lost' : `${history.violations.length} VIOLATIONS, seed ${flags.seed}`,
 );
+console.log(`${checked} passed, ${history.violations.length} failed (names and shared groups)`);
 process.exit(history.violations.length === 0 ? 0 : 1);
 
 async function soak(): Promise<void> {
@@ -85,10 +92,21 @@ async function heal(): Promise<void> {
   await until('all trackers are level again', () => faults.isWell(), { timeoutMs: HEAL_MS, everyMs: 100 });
 }
 
+/** Does the checker see anything? One acknowledged command is taken out of all three logs. */
+async function plant(): Promise<void> {
+  const [groupId] = [...history.unique].findLast(([, { outcome }]) => outcome === 'acknowledged')!;
+  for (const number of NUMBERS) await world.trackers.get(number)!.kill();
+  for (const number of NUMBERS) forget(faults.dataDir(number), groupId);
+  for (const number of NUMBERS) faults.launch(number);
+  console.log(`planted: ${groupId} is taken out of every log`);
+  await heal();
+}
+
 /** Every tracker's own answer, each behind a read barrier. */
 async function judge(): Promise<void> {
   for (const number of NUMBERS) history.compare(number, await groupsAt(number));
   const groups = history.checkShared();
+  checked = groups + history.unique.size;
   console.log(`${groups} shared groups checked for linearizability, ${history.unique.size} names for exactly once`);
 }
 
