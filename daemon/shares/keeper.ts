@@ -18,7 +18,7 @@ import { Scrubber } from './scrubber.ts';
 export interface KeeperParts {
   readonly shares: Shares;
   readonly pool: HashPool;
-  readonly dataPlane: DataPlane;
+  readonly dataPlane: Pick<DataPlane, 'fetchPieces' | 'rates'>;
   /** For pieces that are fetched to mend a file. */
   readonly directory: string;
   readonly settings: ScrubSettings;
