@@ -58,6 +58,13 @@ export const CBOR_ITEMS_MAX = 200_000;
 export const RPC_IN_FLIGHT_MAX = 1_024;
 /** Of them, those that are worked on at once where connections take turns: the others wait, for each ends in a burst of work. */
 export const RPC_AT_WORK_MAX = 32;
+/** From this size on a request counts as a large one … */
+export const LARGE_CALL_BYTES_MIN = 4 * KiB;
+/** … of which so many bytes are under way at once where connections take turns: some 30 ms of hashing, disk and network for all. */
+export const LARGE_CALLS_AT_WORK_BYTES_MAX = 2 * MiB;
+/** Requests that wait for their turn hold so many bytes; beyond it the reader pauses. Of one connection, and of all together. */
+export const RPC_WAITING_BYTES_MAX = 1 * MiB;
+export const RPC_WAITING_BYTES_ALL_MAX = 64 * MiB;
 /** Event streams among them: they last, so beyond it a new one is refused, for pausing would stop the cancels that end them. */
 export const RPC_STREAMS_MAX = 4_096;
 /** Bytes that may wait unsent for one connection before its reader pauses too. */

@@ -3,7 +3,13 @@
 import { checkSchema, decodeCbor, encodeCbor } from './cbor.ts';
 import { MtError, toMtError } from './errors.ts';
 import type { FairCalls, Lane } from './fair-calls.ts';
-import { RPC_AT_WORK_MAX, RPC_STREAMS_MAX } from './limits.ts';
+import {
+  RPC_AT_WORK_MAX,
+  RPC_IN_FLIGHT_MAX,
+  RPC_STREAMS_MAX,
+  RPC_WAITING_BYTES_ALL_MAX,
+  RPC_WAITING_BYTES_MAX,
+} from './limits.ts';
 import type { Api, Handlers, Method } from './rpc-types.ts';
 import { callSchema, encodeRpcError, idSchema, TIMER_MS_MAX, tooLarge } from './rpc-wire.ts';
 
@@ -23,6 +29,14 @@ export interface IncomingOptions {
   readonly onHandlerError: (cause: unknown) => void;
 }
 
+interface Call {
+  readonly id: number;
+  readonly name: string;
+  readonly raw: unknown;
+  readonly timeoutMs: number;
+  readonly sizeBytes: number;
+}
+
 export class IncomingCalls {
   readonly #options: IncomingOptions;
   readonly #serving = new Map<number, AbortController>();
@@ -38,9 +52,13 @@ export class IncomingCalls {
     this.#lane = options.fairCalls?.lane(() => this.#atWork < RPC_AT_WORK_MAX) ?? null;
   }
 
-  /** Calls at work or waiting for their turn; streams do not count. */
-  get underWay(): number {
-    return this.#atWork + (this.#lane?.waiting ?? 0);
+  /** So many are at work or wait for their turn, or hold so much, that no more should be read. Streams do not count. */
+  get isFull(): boolean {
+    const lane = this.#lane;
+    if (this.#atWork + (lane?.waiting ?? 0) >= RPC_IN_FLIGHT_MAX) return true;
+    if (!lane || lane.waitingBytes === 0) return false;
+    const all = this.#options.fairCalls!.waitingBytes;
+    return lane.waitingBytes > RPC_WAITING_BYTES_MAX || all > RPC_WAITING_BYTES_ALL_MAX;
   }
 
   get #atWork(): number {
@@ -61,7 +79,7 @@ export class IncomingCalls {
       this.#options.guarded(() => this.#begin(copy));
       if (lane.waiting === 0) this.#cancelled.clear();
       this.#options.onLess();
-    });
+    }, payload.length);
     isNow = false;
     // Only as long as the chunk that it came in.
     if (lane.waiting > 0) copy = Buffer.from(payload);
@@ -84,22 +102,41 @@ export class IncomingCalls {
   }
 
   #begin(payload: Buffer): void {
-    if (this.#isOver) return;
+    let isServed = false;
+    try {
+      isServed = this.#tryBegin(payload);
+    } finally {
+      if (!isServed) this.#lane?.done(payload.length);
+    }
+  }
+
+  /** @returns whether a handler works on it now. */
+  #tryBegin(payload: Buffer): boolean {
+    if (this.#isOver) return false;
     const [id, name, params, timeoutMs] = decodeCbor(payload, callSchema, 'call');
-    if (this.#cancelled.delete(id)) return this.#refuse(id, new MtError('CANCELLED', 'The caller gave up'));
+    if (this.#cancelled.delete(id)) {
+      this.#refuse(id, new MtError('CANCELLED', 'The caller gave up'));
+      return false;
+    }
     const { serves } = this.#options;
     const method = serves && Object.hasOwn(serves, name) ? serves[name] : undefined;
-    if (!method) return this.#refuse(id, new MtError('PROTOCOL', `There is no method of that name here`));
+    if (!method) {
+      this.#refuse(id, new MtError('PROTOCOL', `There is no method of that name here`));
+      return false;
+    }
     if (this.#serving.has(id)) throw new MtError('PROTOCOL', 'a call id was used twice');
     if (method.event && this.#streams >= RPC_STREAMS_MAX) {
-      return this.#refuse(id, new MtError('OVERLOADED', `At most ${RPC_STREAMS_MAX} streams on one connection`));
+      this.#refuse(id, new MtError('OVERLOADED', `At most ${RPC_STREAMS_MAX} streams on one connection`));
+      return false;
     }
     const controller = new AbortController();
     this.#serving.set(id, controller);
-    this.#serve(id, name, method, params, Math.min(timeoutMs, TIMER_MS_MAX), controller);
+    const call = { id, name, raw: params, timeoutMs: Math.min(timeoutMs, TIMER_MS_MAX), sizeBytes: payload.length };
+    void this.#serve(method, call, controller);
+    return true;
   }
 
-  async #serve(id: number, name: string, method: Method, raw: unknown, timeoutMs: number, abort: AbortController) {
+  async #serve(method: Method, { id, name, raw, timeoutMs, sizeBytes }: Call, abort: AbortController): Promise<void> {
     const timer =
       timeoutMs > 0
         ? setTimeout(() => abort.abort(new MtError('TIMEOUT', `${name} took longer than ${timeoutMs} ms`)), timeoutMs)
@@ -117,6 +154,7 @@ export class IncomingCalls {
       clearTimeout(timer);
       if (method.event) this.#streams--;
       this.#serving.delete(id);
+      this.#lane?.done(sizeBytes);
       this.#lane?.wake();
       this.#options.onLess();
     }

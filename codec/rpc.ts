@@ -12,7 +12,6 @@ import { KeepAlive, type KeepAliveTimes } from './keep-alive.ts';
 import {
   CBOR_ITEMS_MAX,
   HANDSHAKE_MS_MAX,
-  RPC_IN_FLIGHT_MAX,
   RPC_PAYLOAD_BYTES_MAX,
   RPC_UNSENT_BYTES_HARD_MAX,
   RPC_UNSENT_BYTES_MAX,
@@ -244,7 +243,7 @@ export class RpcConnection<Calls extends Api, Serves extends Api = Api, Hello ex
 
   /** Too much is under way for the other side: it is not read until that is less. */
   #isFull(): boolean {
-    return this.#incoming.underWay >= RPC_IN_FLIGHT_MAX || this.duplex.writableLength > RPC_UNSENT_BYTES_MAX;
+    return this.#incoming.isFull || this.duplex.writableLength > RPC_UNSENT_BYTES_MAX;
   }
 
   #pause(): void {

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { FairCalls } from '../../codec/fair-calls.ts';
+import { LARGE_CALLS_AT_WORK_BYTES_MAX } from '../../codec/limits.ts';
 import { until } from '../harness/until.ts';
 
 const test = suite('fair calls');
@@ -13,7 +14,7 @@ test('a lone call runs at once', () => {
   let ran = false;
   new FairCalls().lane(always).push(() => {
     ran = true;
-  });
+  }, 10);
   assert.ok(ran);
 });
 
@@ -25,12 +26,12 @@ test('a flood in one lane does not hold up another one, and keeps its own order'
     flood.push(() => {
       spin(0.5);
       order.push(i);
-    });
+    }, 10);
   }
   let before = -1;
   quiet.push(() => {
     before = order.length;
-  });
+  }, 10);
   const atPush = order.length;
   await until('all ran', () => order.length === 200);
   assert.ok(before >= 0 && before <= atPush + 1, `${before - atPush} calls of the flood ran first`);
@@ -45,15 +46,53 @@ test('a lane that is not ready waits for its wake, and a closed one is forgotten
   let ready = false;
   let ran = 0;
   const [held, gone] = [calls.lane(() => ready), calls.lane(() => false)];
-  held.push(() => ran++);
-  gone.push(() => assert.unreachable());
+  held.push(() => ran++, 10);
+  gone.push(() => assert.unreachable(), 10);
+  assert.is(calls.waitingBytes, 20);
   gone.close();
+  assert.is(calls.waitingBytes, 10);
   await new Promise((resolve) => setImmediate(resolve));
   assert.is(ran, 0);
   assert.is(held.waiting, 1);
   ready = true;
   held.wake();
   await until('it ran', () => ran === 1);
+});
+
+test('large jobs under way are bounded in bytes, lanes in turn; small ones of others pass them', async () => {
+  const calls = new FairCalls();
+  const [mallory, eve, alice] = [calls.lane(always), calls.lane(always), calls.lane(always)];
+  const size = LARGE_CALLS_AT_WORK_BYTES_MAX / 2;
+  const begun: string[] = [];
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  for (let i = 1; i <= 4; i++) mallory.push(() => begun.push(`m${i}`), size);
+  eve.push(() => begun.push('e1'), size);
+  alice.push(() => begun.push('a1'), 100);
+  await turn();
+  await turn();
+  assert.equal(begun, ['m1', 'm2', 'a1']);
+  assert.is(calls.waitingBytes, 3 * size);
+  mallory.done(size);
+  await turn();
+  mallory.done(size);
+  await turn();
+  assert.equal(begun, ['m1', 'm2', 'a1', 'm3', 'e1'], 'no second turn before everyone had one');
+  eve.done(size);
+  mallory.done(size);
+  await turn();
+  assert.equal(begun.at(-1), 'm4');
+  assert.is(calls.waitingBytes, 0);
+});
+
+test('one that is larger than all of the room runs alone', async () => {
+  const calls = new FairCalls();
+  const lane = calls.lane(always);
+  let begun = 0;
+  for (let i = 0; i < 2; i++) lane.push(() => begun++, 2 * LARGE_CALLS_AT_WORK_BYTES_MAX);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.is(begun, 1);
+  lane.done(2 * LARGE_CALLS_AT_WORK_BYTES_MAX);
+  await until('the second one', () => begun === 2);
 });
 
 test.run();
