@@ -64,6 +64,7 @@ export class Holders {
     else if (standing !== 'valid') throw new MtError('FORBIDDEN', 'The ticket is no longer valid');
   }
 
+  /** The session is over: nobody can be asked, until the news of the next one begin. */
   close(): void {
     this.#asking.abort();
   }

@@ -141,12 +141,13 @@ export class Serving implements Gate {
         (served.groupId === which.groupId && (which.fileName === null || served.fileName === which.fileName));
       if (isMeant && served.share) this.#close(key, served);
     }
-    if (which === null) this.#revocations.forgetEpochs();
+    if (which !== null) return;
+    this.#revocations.forgetEpochs();
+    this.#holders.close();
   }
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    this.#holders.close();
     this.stop(null);
     await Promise.allSettled(this.#opening.values());
     this.stop(null);
