@@ -1,16 +1,20 @@
 // Turns among the connections of one server: a flood of requests on one of them waits in its own lane, and everybody else's next
 // request is run before the flood's second. Work of one turn of the event loop is bounded in time, so that sockets are read between;
-// and large requests under way are bounded in bytes, so that a small one finds a short queue at the disk.
-import { LARGE_CALL_BYTES_MIN, LARGE_CALLS_AT_WORK_BYTES_MAX } from './limits.ts';
+// and what is under way for all together is bounded, in number and (of large requests) in bytes, so that the next one finds a short
+// queue at the disk. Whatever takes long (a login, a stream, a command without a quorum) counts for a moment only: it keeps nobody out.
+import {
+  CALL_COUNTS_MS,
+  CALLS_AT_WORK_ALL_MAX,
+  LARGE_CALL_BYTES_MIN,
+  LARGE_CALLS_AT_WORK_BYTES_MAX,
+} from './limits.ts';
 
 /** Of synchronous work in one turn of the event loop. */
 const TURN_MS_MAX = 2;
 
 export interface Lane {
-  /** Runs `job` now or later, in the order of this lane. `done` is to be called when what it began has ended. */
-  push(job: () => void, sizeBytes: number): void;
-  /** A job of this size, which was run, has ended. */
-  done(sizeBytes: number): void;
+  /** Runs `job` now or later, in the order of this lane. It calls what it is given when all that it began has ended. */
+  push(job: (done: () => void) => void, sizeBytes: number): void;
   /** Jobs that wait, and the bytes that they hold. */
   readonly waiting: number;
   readonly waitingBytes: number;
@@ -20,8 +24,14 @@ export interface Lane {
 }
 
 interface Job {
-  readonly run: () => void;
+  readonly run: (done: () => void) => void;
   readonly sizeBytes: number;
+}
+
+/** One that was begun lately. */
+interface Begun {
+  readonly atMs: number;
+  counts: boolean;
 }
 
 interface LaneState extends Lane {
@@ -33,8 +43,13 @@ interface LaneState extends Lane {
 export class FairCalls {
   /** Lanes with jobs that may run, longest waiting first. */
   readonly #ring: LaneState[] = [];
-  /** Lanes whose turn it was, with a large job: they go on when other large ones have ended. */
+  /** Lanes whose turn it was while too much was under way: they go on when something has ended, or has lasted long enough. */
   readonly #held: LaneState[] = [];
+  #holding: NodeJS.Timeout | null = null;
+  /** In the order in which they were begun; those before `#oldest` are over. */
+  #begun: Begun[] = [];
+  #oldest = 0;
+  #atWork = 0;
   #largeBytes = 0;
   #waitingBytes = 0;
   #turnEndsAt = 0;
@@ -67,16 +82,15 @@ export class FairCalls {
         const isFree = jobs.length === 0 && this.#ring.length === 0 && isReady() && this.#mayBegin(sizeBytes);
         if (isFree && performance.now() < this.#turnEnd()) return this.#begin({ run, sizeBytes });
         jobs.push({
-          run: () => {
+          run: (done) => {
             held(-sizeBytes);
-            run();
+            run(done);
           },
           sizeBytes,
         });
         held(sizeBytes);
         this.#enqueue(lane);
       },
-      done: (sizeBytes) => this.#done(sizeBytes),
       wake: () => this.#enqueue(lane),
       close: () => {
         jobs.length = 0;
@@ -94,19 +108,55 @@ export class FairCalls {
   }
 
   #mayBegin(sizeBytes: number): boolean {
+    if (this.#atWork >= CALLS_AT_WORK_ALL_MAX) this.#forgetLong(performance.now());
+    if (this.#atWork >= CALLS_AT_WORK_ALL_MAX) return false;
     if (sizeBytes < LARGE_CALL_BYTES_MIN || this.#largeBytes === 0) return true;
     return this.#largeBytes + sizeBytes <= LARGE_CALLS_AT_WORK_BYTES_MAX;
   }
 
   #begin({ run, sizeBytes }: Job): void {
-    if (sizeBytes >= LARGE_CALL_BYTES_MIN) this.#largeBytes += sizeBytes;
-    run();
+    const isLarge = sizeBytes >= LARGE_CALL_BYTES_MIN;
+    const call: Begun = { atMs: performance.now(), counts: true };
+    this.#forgetLong(call.atMs);
+    this.#begun.push(call);
+    this.#atWork++;
+    if (isLarge) this.#largeBytes += sizeBytes;
+    let isOver = false;
+    run(() => {
+      if (isOver) return;
+      isOver = true;
+      if (isLarge) this.#largeBytes -= sizeBytes;
+      this.#uncount(call);
+      this.#release();
+    });
   }
 
-  #done(sizeBytes: number): void {
-    if (sizeBytes < LARGE_CALL_BYTES_MIN) return;
-    this.#largeBytes -= sizeBytes;
+  #uncount(call: Begun): void {
+    if (!call.counts) return;
+    call.counts = false;
+    this.#atWork--;
+    while (this.#oldest < this.#begun.length && !this.#begun[this.#oldest]!.counts) this.#oldest++;
+    if (this.#oldest < 1_024 || this.#oldest * 2 < this.#begun.length) return;
+    this.#begun = this.#begun.slice(this.#oldest);
+    this.#oldest = 0;
+  }
+
+  #forgetLong(nowMs: number): void {
+    for (let call = this.#begun[this.#oldest]; call && nowMs - call.atMs > CALL_COUNTS_MS; ) {
+      this.#uncount(call);
+      call = this.#begun[this.#oldest];
+    }
+  }
+
+  #hold(lane: LaneState): void {
+    this.#held.push(lane);
+    this.#holding ??= setTimeout(() => this.#release(), CALL_COUNTS_MS).unref();
+  }
+
+  #release(): void {
     if (this.#held.length === 0) return;
+    if (this.#holding) clearTimeout(this.#holding);
+    this.#holding = null;
     this.#ring.push(...this.#held.splice(0));
     this.#schedule();
   }
@@ -136,7 +186,7 @@ export class FairCalls {
       const lane = this.#ring.shift()!;
       const [job] = lane.jobs;
       if (job && !this.#mayBegin(job.sizeBytes)) {
-        this.#held.push(lane);
+        this.#hold(lane);
         continue;
       }
       lane.isQueued = false;

@@ -58,10 +58,14 @@ export const CBOR_ITEMS_MAX = 200_000;
 export const RPC_IN_FLIGHT_MAX = 1_024;
 /** Of them, those that are worked on at once where connections take turns: the others wait, for each ends in a burst of work. */
 export const RPC_AT_WORK_MAX = 32;
+/** The same over all connections that take turns: what one burst of answers costs everybody, some 20 ms. */
+export const CALLS_AT_WORK_ALL_MAX = 256;
+/** A call counts there for so long: one that waits for a password's hash, a quorum or news costs nobody anything. */
+export const CALL_COUNTS_MS = 100;
 /** From this size on a request counts as a large one … */
 export const LARGE_CALL_BYTES_MIN = 4 * KiB;
-/** … of which so many bytes are under way at once where connections take turns: some 30 ms of hashing, disk and network for all. */
-export const LARGE_CALLS_AT_WORK_BYTES_MAX = 2 * MiB;
+/** … of which so many bytes are under way at once where connections take turns: some 20 ms of hashing, disk and network for all. */
+export const LARGE_CALLS_AT_WORK_BYTES_MAX = 1 * MiB;
 /** Requests that wait for their turn hold so many bytes; beyond it the reader pauses. Of one connection, and of all together. */
 export const RPC_WAITING_BYTES_MAX = 1 * MiB;
 export const RPC_WAITING_BYTES_ALL_MAX = 64 * MiB;

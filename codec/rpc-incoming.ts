@@ -34,7 +34,8 @@ interface Call {
   readonly name: string;
   readonly raw: unknown;
   readonly timeoutMs: number;
-  readonly sizeBytes: number;
+  /** It has ended: others may begin. */
+  readonly done: () => void;
 }
 
 export class IncomingCalls {
@@ -71,12 +72,12 @@ export class IncomingCalls {
    */
   onCall(payload: Buffer): void {
     const lane = this.#lane;
-    if (!lane) return this.#begin(payload);
+    if (!lane) return this.#begin(payload, () => {});
     let isNow = true;
     let copy = payload;
-    lane.push(() => {
-      if (isNow) return this.#begin(payload);
-      this.#options.guarded(() => this.#begin(copy));
+    lane.push((done) => {
+      if (isNow) return this.#begin(payload, done);
+      this.#options.guarded(() => this.#begin(copy, done));
       if (lane.waiting === 0) this.#cancelled.clear();
       this.#options.onLess();
     }, payload.length);
@@ -101,17 +102,17 @@ export class IncomingCalls {
     this.#lane?.close();
   }
 
-  #begin(payload: Buffer): void {
+  #begin(payload: Buffer, done: () => void): void {
     let isServed = false;
     try {
-      isServed = this.#tryBegin(payload);
+      isServed = this.#tryBegin(payload, done);
     } finally {
-      if (!isServed) this.#lane?.done(payload.length);
+      if (!isServed) done();
     }
   }
 
   /** @returns whether a handler works on it now. */
-  #tryBegin(payload: Buffer): boolean {
+  #tryBegin(payload: Buffer, done: () => void): boolean {
     if (this.#isOver) return false;
     const [id, name, params, timeoutMs] = decodeCbor(payload, callSchema, 'call');
     if (this.#cancelled.delete(id)) {
@@ -131,12 +132,12 @@ export class IncomingCalls {
     }
     const controller = new AbortController();
     this.#serving.set(id, controller);
-    const call = { id, name, raw: params, timeoutMs: Math.min(timeoutMs, TIMER_MS_MAX), sizeBytes: payload.length };
+    const call = { id, name, raw: params, timeoutMs: Math.min(timeoutMs, TIMER_MS_MAX), done };
     void this.#serve(method, call, controller);
     return true;
   }
 
-  async #serve(method: Method, { id, name, raw, timeoutMs, sizeBytes }: Call, abort: AbortController): Promise<void> {
+  async #serve(method: Method, { id, name, raw, timeoutMs, done }: Call, abort: AbortController): Promise<void> {
     const timer =
       timeoutMs > 0
         ? setTimeout(() => abort.abort(new MtError('TIMEOUT', `${name} took longer than ${timeoutMs} ms`)), timeoutMs)
@@ -154,7 +155,7 @@ export class IncomingCalls {
       clearTimeout(timer);
       if (method.event) this.#streams--;
       this.#serving.delete(id);
-      this.#lane?.done(sizeBytes);
+      done();
       this.#lane?.wake();
       this.#options.onLess();
     }
