@@ -30,6 +30,8 @@ const RENEW_SPREAD_MS = 2_000;
 
 interface Source {
   info: PeerInfo;
+  /** The trackers name it. */
+  isNamed: boolean;
   state: 'idle' | 'dialling' | 'linked';
   attempts: number;
   /** On the clock of performance.now(). */
@@ -111,7 +113,8 @@ export class Sources {
     const source = this.#sources.get(link.fingerprint);
     if (!source) return;
     source.state = 'idle';
-    this.#failed(source, error);
+    if (source.isNamed) this.#failed(source, error);
+    else this.#sources.delete(link.fingerprint);
   }
 
   /** Tickets of an older epoch run out in seconds. */
@@ -148,6 +151,7 @@ export class Sources {
     if (!source) {
       this.#sources.set(info.fingerprint, {
         info,
+        isNamed: true,
         state: 'idle',
         attempts: 0,
         retryAtMs: 0,
@@ -158,6 +162,7 @@ export class Sources {
     }
     const hasMoved = source.info.address.host !== info.address.host || source.info.address.port !== info.address.port;
     source.info = info;
+    source.isNamed = true;
     if (!isNews && !hasMoved) return;
     // It came (back) online: now, not when the pause of its last failure is over.
     source.attempts = 0;
@@ -165,10 +170,12 @@ export class Sources {
     if (hasMoved && source.state === 'dialling') source.cancel?.();
   }
 
-  /** No longer named by the trackers. A link that is open goes on: its other side decides. */
+  /** No longer named by the trackers. A link that is open goes on: its other side decides, and with it the source is forgotten. */
   #forget(fingerprint: string): void {
     const source = this.#sources.get(fingerprint);
-    if (!source || source.state === 'linked') return;
+    if (!source) return;
+    source.isNamed = false;
+    if (source.state === 'linked') return;
     source.cancel?.();
     this.#sources.delete(fingerprint);
   }

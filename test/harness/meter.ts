@@ -39,12 +39,15 @@ export class Meter {
   /** Waits until the download is as it should be; answers the row, and for how long that took. */
   async when(what: string, file: string, isSo: (row: DownloadRow) => boolean): Promise<DownloadRow & { ms: number }> {
     const beganMs = performance.now();
+    let row: DownloadRow | undefined;
     const look = async () => {
-      const row = await this.row(file);
+      row = await this.row(file);
       return row && isSo(row) ? row : null;
     };
-    const row = await until(what, look, { timeoutMs: ROW_MS_MAX, everyMs: 20 });
-    return { ...row, ms: performance.now() - beganMs };
+    const found = await until(what, look, { timeoutMs: ROW_MS_MAX, everyMs: 20 }).catch((error: Error) => {
+      throw new Error(`${error.message}; it is ${JSON.stringify(row)}`);
+    });
+    return { ...found, ms: performance.now() - beganMs };
   }
 
   /** Bytes of content that came so far, and went. */
