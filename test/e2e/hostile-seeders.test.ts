@@ -84,4 +84,84 @@ test(
   }, 1),
 );
 
+test(
+  'a wrong piece: its sender is banned for that file alone, and reported to the trackers; a reporter who lies bans nobody',
+  inWorld(async (world) => {
+    const tracker = await world.startTracker(1);
+    const { alice, bob } = await world.people('alice', 'bob');
+    await world.group('lab', alice, bob);
+    await alice.ok('limits', '--up', HONEST_RATE);
+    const listen = world.daemon('mallory').address;
+    const mallory = await HostilePeer.join({ tracker: world.trackerAddress(1), listen, user: 'mallory', isNew: true });
+    const flip = (block: Buffer) => {
+      block[0]! ^= 1;
+      return block;
+    };
+    const reports = () =>
+      tracker.stderr.split('\n').flatMap((line) => {
+        if (!line.includes('reports it')) return [];
+        const { user, group, file, reporter, reason, source } = JSON.parse(line) as Record<string, unknown>;
+        return [{ user, group, file, reporter, reason, source }];
+      });
+    try {
+      await mallory.joinGroup('lab');
+      await alice.ok('accept_request', 'lab', 'mallory');
+      const made = ['wrong', 'right'].map((name) => ({ name, ...alice.file(name, 3 * MiB) }));
+      for (const { name, path } of made) {
+        const content = readFileSync(path);
+        await alice.ok('upload_file', path, 'lab');
+        const alter = name === 'wrong' ? flip : (block: Buffer) => block;
+        await mallory.share('lab', name, { manifest: manifestOf(content), content, alter });
+        const links = mallory.linksTaken;
+        const { sha1 } = await bob.ok('download_file', 'lab', name, '.');
+        assert.is(sha1, made.find((file) => file.name === name)!.sha1);
+        assert.ok(mallory.linksTaken > links, `${name}: it was dialled: the ban is of one file`);
+      }
+      await until('it is reported', () => reports().length > 0);
+      const report = { user: 'mallory', group: 'lab', file: 'wrong', reporter: 'bob', reason: 'corrupt', source: true };
+      assert.equal(reports(), [report]);
+
+      // mallory says the same of alice, again and again, and of everything.
+      const { session } = mallory.member;
+      const { peers } = await mallory.member.locate('lab', 'right');
+      const { fingerprint } = peers.find(({ user_id }) => user_id === 'alice')!;
+      const lie = (group_id: string, file_name: string, about = fingerprint) =>
+        mallory.member.rpc
+          .call('report_peer', {
+            session,
+            group_id,
+            file_name,
+            user_id: 'alice',
+            fingerprint: about,
+            reason: 'corrupt',
+          })
+          .then(
+            () => 'heard',
+            (error: { code: string }) => error.code,
+          );
+      assert.is(await lie('lab', 'right'), 'heard');
+      assert.is(await lie('lab', 'no-such-file'), 'NO_SUCH_FILE');
+      assert.is(await lie('other', 'right'), 'NO_SUCH_GROUP');
+      for (let i = 0; i < 20; i++) assert.is(await lie('lab', 'right'), 'heard', 'the same again: heard, not written');
+      const answers = await Promise.all(
+        Array.from({ length: 100 }, (_, i) => lie('lab', 'right', i.toString(16).padStart(64, '0'))),
+      );
+      assert.ok(answers.includes('OVERLOADED'), 'one reporter can write so much and no more');
+      assert.ok(reports().length < 40, `${reports().length} lines`);
+      assert.not.ok(
+        reports().some(({ source }, at) => source && at > 1),
+        'made-up sources are told from real ones',
+      );
+      const { seeders } = await bob.ok<{ seeders: { user_id: string }[] }>('list_seeders', 'lab', 'right');
+      assert.ok(seeders.some(({ user_id }) => user_id === 'alice'));
+      const carol = await (await world.daemon('carol').start()).enter();
+      await carol.ok('join_group', 'lab');
+      await alice.ok('accept_request', 'lab', 'carol');
+      await carol.ok('download_file', 'lab', 'right', '.', '--peer', 'alice');
+    } finally {
+      await mallory.close();
+    }
+  }, 1),
+);
+
 test.run();

@@ -2,24 +2,24 @@
 import { randomBytes } from 'node:crypto';
 import { Duplex } from 'node:stream';
 import * as v from 'valibot';
-import { decodeCommand, encodeCommand, UnknownCommandError } from '../../cluster/state/commands.ts';
+import { adminApi, adminHelloSchema } from '../../codec/admin-api.ts';
 import { decodeCbor, encodeCbor } from '../../codec/cbor.ts';
 import { controlApi, controlHelloSchema } from '../../codec/control-api.ts';
 import { encodeFrame, FrameParser } from '../../codec/frames.ts';
 import { makeClusterKeyPem, parseClusterKeyPem } from '../../codec/identity.ts';
 import { decodeManifest, encodeManifest } from '../../codec/manifest.ts';
 import { readBlockHeader, wantHelloSchema, welcomeSchema } from '../../codec/peer-messages.ts';
-import { decodeRaftMessage } from '../../codec/raft-messages.ts';
 import { type Api, type Handlers, RpcConnection } from '../../codec/rpc.ts';
 import { openTicket, signTicket } from '../../codec/ticket.ts';
 import { parseTrackerInfo } from '../../codec/tracker-info.ts';
-import { decodeOutcomes, decodeProposals, linkApi } from '../../codec/tracker-link.ts';
+import { linkApi } from '../../codec/tracker-link.ts';
 import { daemonHelloSchema, trackerApi, trackerHelloSchema } from '../../codec/tracker-rpc.ts';
 import { decodeTree, encodeTree } from '../../codec/tree.ts';
 import { readMap } from '../../daemon/disk/resume.ts';
 import { PEER_TARGETS } from './peer-targets.ts';
 import { type Random, sample } from './sample.ts';
 import { isDeclared, type Target } from './target.ts';
+import { TRACKER_TARGETS } from './tracker-targets.ts';
 
 const key = parseClusterKeyPem(makeClusterKeyPem())[0]!;
 const hash = new Uint8Array(32).fill(7);
@@ -213,43 +213,6 @@ const files: Target[] = [
   },
 ];
 
-const log: Target = {
-  name: 'log command',
-  seed: (random) => {
-    const actor = { fingerprint: 'ab'.repeat(32), session: random(2) === 0 ? null : 'cd'.repeat(16) };
-    const payload = [{ client_id: 'ab'.repeat(16) }, { group_id: 'g' }, { group_id: 'g', user_id: 'u' }][random(3)];
-    const type = ['register_client', 'create_group', 'accept_request'][random(3)]!;
-    return encodeCommand({ type, at: 1, clientId: 'cd'.repeat(16), seq: 1, acked: 0, actor, payload } as never);
-  },
-  run: (bytes) => void decodeCommand(bytes),
-  allows: (error) => isDeclared(error) || error instanceof UnknownCommandError,
-};
-
-const raft: Target = {
-  name: 'raft message',
-  seed: (random) => {
-    const term = random(9);
-    const messages = [
-      {
-        type: 'append',
-        term: 9,
-        prev_index: 1,
-        prev_term: 1,
-        commit: 1,
-        boot: 1,
-        entries: [[term, 'command', randomBytes(9), null]],
-      },
-      { type: 'append_reply', term, boot: 1, ok: true, index: 1, hint_index: 1, hint_term: 1 },
-      { type: 'request_vote', term, pre: false, transfer: false, last_index: 1, last_term: 1 },
-      { type: 'heartbeat', term, round: 1 },
-      { type: 'read_reply', term, boot: 1, id: 1, index: null },
-    ];
-    return Uint8Array.from(encodeCbor(messages[random(messages.length)]));
-  },
-  run: (bytes) => void decodeRaftMessage(bytes),
-  allows: isDeclared,
-};
-
 export const TARGETS: readonly Target[] = [
   frames,
   {
@@ -259,6 +222,8 @@ export const TARGETS: readonly Target[] = [
   ...conversation('tracker', trackerApi),
   ...conversation('link', linkApi),
   ...conversation('control', controlApi),
+  ...conversation('admin', adminApi),
+  document('admin hello', adminHelloSchema),
   document('daemon hello', daemonHelloSchema),
   document('tracker hello', trackerHelloSchema),
   document('control hello', controlHelloSchema),
@@ -266,20 +231,8 @@ export const TARGETS: readonly Target[] = [
   document('welcome', welcomeSchema),
   connection('tracker connection', trackerApi, daemonHelloSchema),
   connection('control connection', controlApi, controlHelloSchema),
-  raft,
-  {
-    ...raft,
-    name: 'proposals',
-    seed: () => Uint8Array.from(encodeCbor([[1, randomBytes(5), null]])),
-    run: (bytes) => void decodeProposals(bytes),
-  },
-  {
-    ...raft,
-    name: 'outcomes',
-    seed: () => Uint8Array.from(encodeCbor([{ ref: 1, outcome: 'unknown' }])),
-    run: (bytes) => void decodeOutcomes(bytes),
-  },
-  log,
+  connection('admin connection', adminApi, adminHelloSchema),
+  ...TRACKER_TARGETS,
   ...PEER_TARGETS,
   ...files,
 ];

@@ -10,7 +10,11 @@
 //   begun  TLS and hello, then a call that never becomes whole: one byte a second
 //   flood  TLS and hello, then calls without end, many in flight
 //   deaf   TLS and hello, then calls whose answers are never read
-import { createPrivateKey } from 'node:crypto';
+//   logins    TLS and hello, then wrong passwords for made-up users, many in flight
+//   writes    logged in, then commands without end, many in flight
+//   manifests logged in, then files of the largest manifest without end, some in flight
+//   sponges   as peers, but each asks for content and never reads
+import { createPrivateKey, randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Socket, connect as tcpConnect } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -18,11 +22,23 @@ import { encodeCbor } from '../../codec/cbor.ts';
 import { encodeFrame, encodeFrameHeader, FrameParser } from '../../codec/frames.ts';
 import { makeDaemonIdentity, type TlsIdentity } from '../../codec/identity.ts';
 import type { Address } from '../../codec/ids.ts';
-import { encodePeerFrame, encodePeerHello } from '../../codec/peer-messages.ts';
+import { PIECE_COUNT_MAX } from '../../codec/limits.ts';
+import { decodePeerFrame, encodePeerFrame, encodePeerHello } from '../../codec/peer-messages.ts';
 import { signTicket } from '../../codec/ticket.ts';
-import { connectTls } from '../harness/hostile-member.ts';
+import { connectTls, Member } from '../harness/hostile-member.ts';
 
-export type Mode = 'idle' | 'peers' | 'half' | 'slow' | 'begun' | 'flood' | 'deaf';
+export type Mode =
+  | 'idle'
+  | 'peers'
+  | 'half'
+  | 'slow'
+  | 'begun'
+  | 'flood'
+  | 'deaf'
+  | 'logins'
+  | 'writes'
+  | 'manifests'
+  | 'sponges';
 export interface CrowdOptions {
   readonly mode: Mode;
   readonly to: Address;
@@ -31,12 +47,13 @@ export interface CrowdOptions {
   readonly net: string;
   /** Addresses used; default: one for every 50 connections. */
   readonly addresses?: number;
-  /** Of mode `peers`. */
+  /** Of the modes `peers` and `sponges`. */
   readonly share?: {
     readonly clusterKey: string;
     readonly group: string;
     readonly file: string;
     readonly hash: string;
+    readonly pieceCount: number;
   };
 }
 export interface CrowdReport {
@@ -84,11 +101,13 @@ async function enter(index: number): Promise<void> {
     const socket = tcpConnect({ ...options.to, localAddress });
     return settled(socket, (inside) => socket.once('connect', inside));
   }
-  const identity = options.mode === 'peers' ? await makeDaemonIdentity(Date.now()) : shared;
+  if (options.mode === 'writes' || options.mode === 'manifests') return writer(index, localAddress, options.mode);
+  const isPeer = options.mode === 'peers' || options.mode === 'sponges';
+  const identity = isPeer ? await makeDaemonIdentity(Date.now()) : shared;
   const socket = connectTls(options.to, identity, localAddress);
   return settled(socket, (inside) => {
     if (options.mode === 'slow') return void socket.once('secureConnect', () => dribble(socket, hello, inside));
-    if (options.mode === 'peers') return knock(socket, identity, inside);
+    if (isPeer) return knock(socket, identity, inside);
     socket.once('secureConnect', () => socket.write(hello));
     socket.once('data', () => {
       inside();
@@ -135,11 +154,64 @@ function behave(socket: TLSSocket): void {
     return;
   }
   if (options.mode === 'deaf') socket.pause();
+  if (options.mode === 'logins') return guess(socket);
   const pour = () => {
     while (!socket.destroyed) if (!socket.write(Buffer.concat(Array.from({ length: 64 }, () => call(nextId++))))) break;
   };
   socket.on('drain', () => setImmediate(pour));
   pour();
+}
+
+/** An exactly-once client, then guesses without end; what is answered does not matter. */
+function guess(socket: TLSSocket): void {
+  const client_id = randomUUID().replaceAll('-', '');
+  const address = { host: '127.0.0.1', port: 1 };
+  const next = () => {
+    const seq = nextId++;
+    const params = { request: { client_id, seq, acked: seq }, user_id: `nobody-${seq}`, password: 'guess', address };
+    return encodeFrame('call', encodeCbor([seq, 'login', params, 10_000]));
+  };
+  const pour = () => {
+    while (!socket.destroyed && socket.write(next()));
+  };
+  socket.on('drain', () => setImmediate(pour));
+  pour();
+}
+
+/** A user of its own with a group, who writes into it as fast as it may. */
+async function writer(index: number, localAddress: string, mode: 'writes' | 'manifests'): Promise<void> {
+  const user = `writer-${process.pid}-${index}`;
+  const address = { host: localAddress, port: 1 };
+  const member = await Member.join({ tracker: options.to, address, user, isNew: true, localAddress });
+  await member.rpc.call('create_group', { ...member.speaker, group_id: user });
+  open++;
+  member.rpc.closed.then(() => {
+    open--;
+    closed++;
+  });
+  const pieceSize = 65_536;
+  const row = randomBytes(PIECE_COUNT_MAX * 52);
+  let made = 0;
+  const write = () => {
+    made++;
+    if (mode === 'writes') {
+      return member.rpc.call('create_group', { ...member.speaker, group_id: `${user}-${made}` }, { timeoutMs: 20_000 });
+    }
+    const rows = Buffer.from(row);
+    rows.writeUInt32BE(made);
+    const manifest = {
+      size: PIECE_COUNT_MAX * pieceSize,
+      pieceSize,
+      pieceCount: PIECE_COUNT_MAX,
+      sha1: row.subarray(0, 20),
+      rows,
+    };
+    return member.share(user, `f${made}`, manifest);
+  };
+  const pour = async () => {
+    while (member.rpc.isOpen) await write().catch(() => {});
+  };
+  for (let i = 0; i < (mode === 'writes' ? 256 : 32); i++) void pour();
 }
 
 function knock(socket: TLSSocket, identity: TlsIdentity, inside: () => void): void {
@@ -172,8 +244,17 @@ function knock(socket: TLSSocket, identity: TlsIdentity, inside: () => void): vo
   );
   const parser = new FrameParser(
     () => 1 << 20,
-    (type) => {
-      if (type === 'hello') inside();
+    (type, payload) => {
+      if (type === 'hello') {
+        inside();
+        if (options.mode === 'sponges') {
+          socket.write(encodePeerFrame('bitfield', [new Uint8Array(Math.ceil(options.share!.pieceCount / 8))]));
+        }
+      } else if (type === 'offer' && options.mode === 'sponges') {
+        const [piece] = decodePeerFrame('offer', payload) as [number, boolean];
+        socket.write(encodePeerFrame('accept', [piece, piece, [[0, 1]], false]));
+        socket.pause();
+      }
     },
   );
   socket.on('data', (chunk) => parser.push(chunk));
