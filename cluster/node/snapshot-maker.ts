@@ -82,7 +82,10 @@ export class SnapshotMaker {
     }
     making.hash.update(chunk);
     try {
-      this.#store.transaction(() => this.#store.snapshots.putChunk(making.snapshot.index, making.chunkCount, chunk));
+      // The snapshot's own row, written last, makes all of its chunks durable with it.
+      this.#store.transactionUnsynced(() =>
+        this.#store.snapshots.putChunk(making.snapshot.index, making.chunkCount, chunk),
+      );
     } catch (error) {
       this.#giveUp(error);
       return;

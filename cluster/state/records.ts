@@ -41,7 +41,7 @@ export interface StoredPassword {
   readonly version: number;
 }
 
-const byGroup: Compare<Group, string> = (group, id) => compareText(group.id, id);
+export const byGroup: Compare<Group, string> = (group, id) => compareText(group.id, id);
 const byMember: Compare<Member, string> = (member, userId) => compareText(member.user.id, userId);
 const byRequest: Compare<Request, string> = (request, userId) => compareText(request.user.id, userId);
 const byFile: Compare<File, string> = (file, name) => compareText(file.name, name);
@@ -62,7 +62,6 @@ export interface FileKey {
   readonly name: string;
 }
 
-export const groupList = () => new Ordered<Group, string>(byGroup);
 /** Most groups have none: all of those share one empty list, which nobody writes to, until they get one of their own (state.ts). */
 export const NO_REQUESTS = new Ordered<Request, string>(byRequest);
 export const NO_FILES = new Ordered<File, string>(byFile);

@@ -12,7 +12,6 @@ import { emptyState, type State } from './state.ts';
 import type { Sha256 } from './types.ts';
 
 const word = v.pipe(v.number(), v.safeInteger());
-const text = v.string();
 const chunkSchema = v.pipe(v.array(v.unknown()), v.minLength(2));
 const formatSchema = v.looseTuple([v.literal('head'), countSchema]);
 const headSchema = v.strictTuple([
@@ -27,75 +26,119 @@ const headSchema = v.strictTuple([
   word,
   countSchema,
 ]);
-const rowSchema = v.looseTuple([countSchema]);
-const rowsSchema = v.strictTuple([v.literal('rows'), v.array(rowSchema)]);
 const endSchema = v.strictTuple([v.literal('end'), v.instance(Uint8Array)]);
 
 type Head = v.InferOutput<typeof headSchema>;
+type Kind = 'text' | 'count' | 'flag';
+interface Values {
+  readonly text: string;
+  readonly count: number;
+  readonly flag: boolean;
+}
+/** A row as it is stored: the table's number, then its fields. */
+type RowOf<S extends readonly Kind[]> = readonly [number, ...{ readonly [I in keyof S]: Values[S[I]] }];
 interface Table {
-  readonly schema: v.GenericSchema;
-  readonly load: (state: State, row: never) => void;
+  readonly kinds: readonly Kind[];
+  readonly load: (found: Found, row: never) => void;
 }
 
-/** Binds a row's schema to what is made of it; the table's number comes first and is left out of the schema. */
-function table<const S extends readonly v.GenericSchema[]>(
-  schemas: S,
-  load: (state: State, row: v.InferOutput<v.StrictTupleSchema<S, undefined>>) => void,
-): Table {
-  return { schema: v.strictTuple(schemas), load };
+/** What rows name, found by its id. A name is mostly that of the row before or, as members come in the order of groups, the next. */
+class Found {
+  readonly state = emptyState();
+  #user: User | null = null;
+  #group: Group | null = null;
+  readonly #groups = this.state.groups.values();
+
+  user(id: string): User {
+    if (this.#user?.id !== id) this.#user = known(this.state.users.get(id));
+    return this.#user;
+  }
+
+  group(id: string): Group {
+    if (this.#group?.id === id) return this.#group;
+    const next = this.#groups.next().value;
+    this.#group = next?.id === id ? next : known(this.state.groups.get(id));
+    return this.#group;
+  }
+}
+
+/**
+ * Binds the kinds of a row's fields to what is made of it. Checked by hand: a start reads a row for everything that the state holds,
+ * and a schema would take as long as all the rest.
+ */
+function table<const S extends readonly Kind[]>(kinds: S, load: (found: Found, row: RowOf<S>) => void): Table {
+  return { kinds, load };
+}
+
+function fits(row: readonly unknown[], kinds: readonly Kind[]): boolean {
+  if (row.length !== kinds.length + 1) return false;
+  for (let i = 0; i < kinds.length; i++) {
+    const value = row[i + 1];
+    const kind = kinds[i]!;
+    if (kind === 'text') {
+      if (typeof value !== 'string') return false;
+    } else if (kind === 'count') {
+      if (!Number.isSafeInteger(value) || (value as number) < 0) return false;
+    } else if (typeof value !== 'boolean') return false;
+  }
+  return true;
 }
 
 /** `row()` of each record, read back. */
 const TABLES: Readonly<Record<number, Table>> = {
   [TABLE.user]: table(
-    [text, countSchema, countSchema, countSchema, countSchema, text, text, countSchema],
-    (state, [id, createdAt, n, r, p, salt, hash, version]) =>
+    ['text', 'count', 'count', 'count', 'count', 'text', 'text', 'count'],
+    ({ state }, [, id, createdAt, n, r, p, salt, hash, version]) =>
       state.addUser(new User(id, createdAt, { n, r, p, salt, hash, version })),
   ),
-  [TABLE.group]: table([text, countSchema, text, countSchema], (state, [id, createdAt, owner, epoch]) =>
-    state.addGroup(new Group(id, createdAt, userOf(state, owner), epoch)),
+  [TABLE.group]: table(['text', 'count', 'text', 'count'], (found, [, id, createdAt, owner, epoch]) =>
+    found.state.addGroup(new Group(id, createdAt, found.user(owner), epoch)),
   ),
-  [TABLE.member]: table([text, text, countSchema], (state, [group, user, joined]) =>
-    state.addMember(new Member(groupOf(state, group), userOf(state, user), joined)),
+  [TABLE.member]: table(['text', 'text', 'count'], (found, [, group, user, joined]) =>
+    found.state.addMember(new Member(found.group(group), found.user(user), joined)),
   ),
-  [TABLE.request]: table([text, text, countSchema], (state, [group, user, at]) =>
-    state.addRequest(new Request(groupOf(state, group), userOf(state, user), at)),
+  [TABLE.request]: table(['text', 'text', 'count'], (found, [, group, user, at]) =>
+    found.state.addRequest(new Request(found.group(group), found.user(user), at)),
   ),
   [TABLE.file]: table(
-    [text, text, countSchema, text, countSchema, countSchema, text, text, countSchema],
-    (state, [group, name, size, sha1, pieceSize, pieceCount, manifestHash, publisher, publishedAt]) => {
+    ['text', 'text', 'count', 'text', 'count', 'count', 'text', 'text', 'count'],
+    (found, [, group, name, size, sha1, pieceSize, pieceCount, manifestHash, publisher, publishedAt]) => {
       const content = { size, sha1, pieceSize, pieceCount, manifestHash };
-      state.addFile(new File(groupOf(state, group), name, content, userOf(state, publisher), publishedAt));
+      found.state.addFile(new File(found.group(group), name, content, found.user(publisher), publishedAt));
     },
   ),
-  [TABLE.share]: table([text, text, text, text, v.boolean()], (state, [group, name, user, fingerprint, complete]) => {
-    const daemon = state.daemonOf(userOf(state, user), fingerprint);
-    state.addShare(new Share(known(groupOf(state, group).files.get(name)), daemon, complete));
-  }),
+  [TABLE.share]: table(
+    ['text', 'text', 'text', 'text', 'flag'],
+    (found, [, group, name, user, fingerprint, complete]) => {
+      const daemon = found.state.daemonOf(found.user(user), fingerprint);
+      found.state.addShare(new Share(known(found.group(group).files.get(name)), daemon, complete));
+    },
+  ),
   [TABLE.session]: table(
-    [text, text, text, countSchema, text, countSchema, v.boolean(), countSchema],
-    (state, [id, user, fingerprint, since, host, port, online, epoch]) => {
-      const daemon = state.daemonOf(userOf(state, user), fingerprint);
+    ['text', 'text', 'text', 'count', 'text', 'count', 'flag', 'count'],
+    (found, [, id, user, fingerprint, since, host, port, online, epoch]) => {
+      const daemon = found.state.daemonOf(found.user(user), fingerprint);
       if (daemon.session !== null) throw damaged('a daemon has two sessions');
       const session = new Session(id, daemon, since, host, port, epoch);
       session.online = online;
-      state.addSession(session);
+      found.state.addSession(session);
     },
   ),
   [TABLE.client]: table(
-    [text, text, countSchema, countSchema, countSchema],
-    (state, [id, fingerprint, acked, usedIndex, usedAt]) => {
+    ['text', 'text', 'count', 'count', 'count'],
+    ({ state }, [, id, fingerprint, acked, usedIndex, usedAt]) => {
       const client = new Client(id, fingerprint, usedIndex, usedAt);
       client.acked = acked;
       state.addClient(client);
     },
   ),
-  [TABLE.reply]: table([text, countSchema, text], (state, [client, seq, json]) =>
+  [TABLE.reply]: table(['text', 'count', 'text'], ({ state }, [, client, seq, json]) =>
     state.addReply(new StoredReply(known(state.clients.get(client)), seq, json)),
   ),
   [TABLE.failures]: table(
-    [v.picklist(['user', 'address']), text, countSchema, countSchema, countSchema],
-    (state, [kind, key, count, lastAt, lastIndex]) => {
+    ['text', 'text', 'count', 'count', 'count'],
+    ({ state }, [, kind, key, count, lastAt, lastIndex]) => {
+      if (kind !== 'user' && kind !== 'address') throw damaged('a row of failures of nobody');
       const failures = new Failures(kind, key, lastAt, lastIndex);
       failures.count = count;
       state.addFailures(failures);
@@ -106,7 +149,7 @@ const TABLES: Readonly<Record<number, Table>> = {
 /** Takes the chunks in order; then `finish` gives the state. Throws at the first chunk that is wrong, and is of no use after that. */
 export class SnapshotReader {
   readonly #sha256: Sha256;
-  readonly #state = emptyState();
+  readonly #found = new Found();
   #digest: Uint8Array = new Uint8Array(0);
   #head: Head | null = null;
   #rows = 0;
@@ -133,7 +176,7 @@ export class SnapshotReader {
 
   /** @throws MtError INTEGRITY when it is not the state that was written. */
   finish(): State {
-    const state = this.#state;
+    const { state } = this.#found;
     if (this.#head === null || !this.#ended) throw damaged('it ends early');
     const [, , , , , , , a, b, rows] = this.#head;
     if (this.#rows !== rows) throw damaged(`${this.#rows} rows instead of ${rows}`);
@@ -153,7 +196,7 @@ export class SnapshotReader {
     }
     this.#digest = extendDigest(this.#digest, chunk, this.#sha256);
     if (this.#head === null) this.#readHead(document);
-    else for (const row of checkSchema(document, rowsSchema, 'snapshot rows')[1]) this.#load(row);
+    else this.#readRows(document);
   }
 
   #readHead(document: unknown): void {
@@ -162,24 +205,22 @@ export class SnapshotReader {
     const head = checkSchema(document, headSchema, 'snapshot head');
     const [, , index, now, version, groupsPerUser, filesPerUser] = head;
     if (version > STATE_VERSION_MAX) throw new UnknownCommandError(`State-machine version ${version}`);
-    Object.assign(this.#state, { index, now, version, limits: { groupsPerUser, filesPerUser } });
+    Object.assign(this.#found.state, { index, now, version, limits: { groupsPerUser, filesPerUser } });
     this.#head = head;
   }
 
-  #load([number, ...fields]: v.InferOutput<typeof rowSchema>): void {
-    const target = TABLES[number];
-    if (target === undefined) throw damaged(`a row of an unknown table ${number}`);
-    target.load(this.#state, checkSchema(fields, target.schema, `snapshot table ${number}`) as never);
-    this.#rows++;
+  #readRows(document: readonly unknown[]): void {
+    const [name, rows] = document;
+    if (name !== 'rows' || document.length !== 2 || !Array.isArray(rows)) throw damaged('a chunk is not one of rows');
+    for (const row of rows as unknown[]) {
+      const target = Array.isArray(row) ? TABLES[row[0]] : undefined;
+      if (target === undefined) throw damaged('a row of an unknown table');
+      if (!fits(row as unknown[], target.kinds))
+        throw damaged(`a row of table ${(row as unknown[])[0]} has a wrong field`);
+      target.load(this.#found, row as never);
+      this.#rows++;
+    }
   }
-}
-
-function userOf(state: State, id: string): User {
-  return known(state.users.get(id));
-}
-
-function groupOf(state: State, id: string): Group {
-  return known(state.groups.get(id));
 }
 
 function known<T>(record: T | undefined): T {

@@ -14,7 +14,7 @@ import { invariant } from './bytes.ts';
 import type { Row } from './content-hash.ts';
 import { SNAPSHOT_CHUNK_BYTES_MAX } from './limits.ts';
 import type { Ordered } from './ordered.ts';
-import type { Group, StateRecord } from './records.ts';
+import type { File, Group, StateRecord } from './records.ts';
 import type { List, State, Witness } from './state.ts';
 import type { Sha256, Snapshot } from './types.ts';
 
@@ -23,6 +23,8 @@ export const SNAPSHOT_FORMAT = 1;
 const ROWS_BYTES_MAX = SNAPSHOT_CHUNK_BYTES_MAX - 1024;
 /** What a row's field takes in CBOR beside its characters; a character may take 3 bytes of UTF-8. */
 const FIELD_OVERHEAD = 9;
+
+const BATCH_RECORDS = 1_024;
 
 /** Starts a snapshot of the state as it is now. One at a time. */
 export function takeSnapshot(state: State, sha256: Sha256): Snapshot {
@@ -78,7 +80,7 @@ function headOf(state: State, rowCount: number): unknown[] {
 
 function* chunksOf(
   head: unknown[],
-  records: Iterable<StateRecord>,
+  records: Iterable<readonly StateRecord[]>,
   earlier: Map<StateRecord, Row>,
   sha256: Sha256,
 ): Generator<Uint8Array, undefined, void> {
@@ -93,16 +95,18 @@ function* chunksOf(
   yield seal(head);
   let rows: Row[] = [];
   let bytes = 0;
-  for (const record of records) {
-    const row = earlier.get(record) ?? record.row();
-    const size = sizeBound(row);
-    if (bytes + size > ROWS_BYTES_MAX) {
-      yield seal(['rows', rows]);
-      rows = [];
-      bytes = 0;
+  for (const batch of records) {
+    for (const record of batch) {
+      const row = earlier.get(record) ?? record.row();
+      const size = sizeBound(row);
+      if (bytes + size > ROWS_BYTES_MAX) {
+        yield seal(['rows', rows]);
+        rows = [];
+        bytes = 0;
+      }
+      rows.push(row);
+      bytes += size;
     }
-    rows.push(row);
-    bytes += size;
   }
   if (rows.length > 0) yield seal(['rows', rows]);
   yield new Uint8Array(encodeCbor(['end', digest]));
@@ -124,12 +128,10 @@ function countRecords(state: State): number {
 
 /**
  * Every record as it was at the start, in the order in which a reader can rebuild it: what a row names comes before it. Lists that
- * are long in all (members, files, shares) are read when their turn comes; `lists` has those that have changed since.
+ * are long in all (members, files, shares) are read when their turn comes; `lists` has those that have changed since. They come in
+ * batches, because a generator that is resumed for each of a million records takes longer than all the rest.
  */
-function recordsOf(state: State, lists: ReadonlyMap<List, readonly StateRecord[]>): Generator<StateRecord> {
-  const itemsOf = <T extends StateRecord>(list: Ordered<T, never>): readonly T[] =>
-    (lists.get(list as never) as readonly T[] | undefined) ?? list.items();
-  const isEmpty = (list: List) => (lists.get(list)?.length ?? list.size) === 0;
+function recordsOf(state: State, lists: ReadonlyMap<List, readonly StateRecord[]>): Generator<readonly StateRecord[]> {
   const users = [...state.users.values()];
   const groups = state.groupsInOrder.items();
   const clients = [...state.clientsByUse.values()];
@@ -137,19 +139,43 @@ function recordsOf(state: State, lists: ReadonlyMap<List, readonly StateRecord[]
   for (const client of clients) for (const reply of client.replies.values()) rest.push(reply);
   for (const failures of state.failuresByTime.user.values()) rest.push(failures);
   for (const failures of state.failuresByTime.address.values()) rest.push(failures);
+  let batch: StateRecord[] = [];
+  const take = (record: StateRecord): void => {
+    batch.push(record);
+  };
+  const takeAll = <T extends StateRecord>(list: Ordered<T, never>): void => {
+    const earlier = lists.size === 0 ? undefined : lists.get(list as never);
+    if (earlier === undefined) list.each(take);
+    else earlier.forEach(take);
+  };
+  const isEmpty = (list: List) => (lists.get(list)?.length ?? list.size) === 0;
+  function* inBatches<T>(all: readonly T[], each: (one: T) => void): Generator<readonly StateRecord[]> {
+    for (const one of all) {
+      each(one);
+      if (batch.length < BATCH_RECORDS) continue;
+      yield batch;
+      batch = [];
+    }
+    yield batch;
+    batch = [];
+  }
   return (function* () {
-    yield* users;
-    yield* groups;
+    yield users;
+    yield groups;
     const asked: Group[] = [];
     const sharing: Group[] = [];
-    for (const group of groups) {
-      yield* itemsOf(group.members);
+    yield* inBatches(groups, (group) => {
+      takeAll(group.members);
       if (!isEmpty(group.requests)) asked.push(group);
       if (!isEmpty(group.files)) sharing.push(group);
+    });
+    yield* inBatches(asked, ({ requests }) => takeAll(requests));
+    yield* inBatches(sharing, ({ files }) => takeAll(files));
+    for (const { files } of sharing) {
+      yield* inBatches((lists.get(files) as readonly File[] | undefined) ?? files.items(), ({ sharers }) =>
+        takeAll(sharers),
+      );
     }
-    for (const group of asked) yield* itemsOf(group.requests);
-    for (const group of sharing) yield* itemsOf(group.files);
-    for (const group of sharing) for (const file of itemsOf(group.files)) yield* itemsOf(file.sharers as never);
-    yield* rest;
+    yield rest;
   })();
 }

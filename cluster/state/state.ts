@@ -6,6 +6,7 @@
 import { encodeCbor } from '../../codec/cbor.ts';
 import { invariant } from './bytes.ts';
 import { ContentHash } from './content-hash.ts';
+import { GroupsInOrder } from './groups-in-order.ts';
 import { FILES_PER_USER_DEFAULT, GROUPS_PER_USER_DEFAULT } from './limits.ts';
 import type { Ordered } from './ordered.ts';
 import { Recency } from './recency.ts';
@@ -16,7 +17,6 @@ import {
   type File,
   fileList,
   type Group,
-  groupList,
   type Member,
   NO_FILES,
   NO_REQUESTS,
@@ -53,7 +53,7 @@ export class State {
 
   readonly users = new Map<string, User>();
   readonly groups = new Map<string, Group>();
-  readonly groupsInOrder = groupList();
+  readonly groupsInOrder = new GroupsInOrder();
   memberCount = 0;
   requestCount = 0;
   fileCount = 0;
@@ -82,7 +82,7 @@ export class State {
 
   addGroup(group: Group): void {
     this.groups.set(group.id, group);
-    this.groupsInOrder.insert(group.id, group);
+    this.groupsInOrder.insert(group);
     group.owner.ownedGroups++;
     this.#came(group);
   }

@@ -169,6 +169,18 @@ export class Store {
     return this.#db.transaction(work)();
   }
 
+  /** As `transaction`, for what counts for nothing until a later one names it: durable together with that. */
+  transactionUnsynced(work: () => void): void {
+    this.#wal.begin();
+    try {
+      work();
+      this.#wal.commitUnsynced();
+    } catch (error) {
+      this.#wal.rollback();
+      throw error;
+    }
+  }
+
   /** For good: a later start is refused. */
   noteRemoved(): void {
     const { cluster_id } = this.#identity;

@@ -28,6 +28,11 @@ export class WalSync {
     fdatasyncSync(this.#fd);
   }
 
+  /** Durable with the next commit, and undone together with it by a power cut. */
+  commitUnsynced(): void {
+    this.#db.exec('COMMIT; PRAGMA synchronous = FULL');
+  }
+
   rollback(): void {
     if (this.#db.inTransaction) this.#db.exec('ROLLBACK');
     this.#db.exec('PRAGMA synchronous = FULL');
