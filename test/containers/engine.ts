@@ -1,6 +1,6 @@
 // Decides whether container tests can run here: with an engine that answers, root's rights over its network, and an image of
 // these sources. A test file that cannot run says why; MT_REQUIRE_ENGINE=1 makes that a failure (test/gate.ts).
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { getContainerRuntimeClient, ImageName } from 'testcontainers';
 
@@ -25,6 +25,14 @@ export async function whyNoContainers(): Promise<string | null> {
   } catch (error) {
     return `no container engine answers (${(error as Error).message}). ${HOW}`;
   }
+}
+
+/** A machine with Node and npm and little else: as Debian's image of it, or made from this machine (base-image.sh). */
+export function baseImage(): string {
+  const official = 'node:24-bookworm-slim';
+  const local = 'localhost/mini-torrent-base:local';
+  const has = (image: string) => spawnSync('docker', ['image', 'inspect', image]).status === 0;
+  return has(official) ? official : local;
 }
 
 export async function dockerode() {
