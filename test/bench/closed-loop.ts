@@ -12,6 +12,8 @@ export interface LoadResult {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly maxMs: number;
+  /** Of the whole seconds: what came through in the slowest. */
+  readonly slowestSecond: number;
   readonly errors: number;
   /** All operations, also those of the warm-up. */
   readonly done: number;
@@ -31,19 +33,27 @@ export async function closedLoop<C>(
   { seconds, count }: LoopOptions,
 ): Promise<LoadResult> {
   const latencies: number[] = [];
+  const bySecond: number[] = [];
   let done = 0;
   let started = 0;
   let errors = 0;
   let recording = count !== undefined;
   let stopping = false;
+  let from = 0;
+  const noteDone = (startedAtMs: number) => {
+    const nowMs = performance.now();
+    latencies.push(nowMs - startedAtMs);
+    const second = Math.floor((nowMs - from) / 1000);
+    bySecond[second] = (bySecond[second] ?? 0) + 1;
+  };
   const work = async (caller: C) => {
     while (!stopping && (count === undefined || started < count)) {
       started += 1;
-      const from = performance.now();
+      const startedAtMs = performance.now();
       try {
         await once(caller);
         done += 1;
-        if (recording) latencies.push(performance.now() - from);
+        if (recording) noteDone(startedAtMs);
       } catch (error) {
         errors += 1;
         if (errors <= ERRORS_SHOWN) console.error(String(error));
@@ -51,7 +61,7 @@ export async function closedLoop<C>(
     }
   };
   console.log(STARTED);
-  let from = performance.now();
+  from = performance.now();
   let cpu = process.cpuUsage();
   const all = Promise.all(callers.map(work));
   if (count === undefined) {
@@ -76,6 +86,7 @@ export async function closedLoop<C>(
     p50Ms: round(at(0.5)),
     p99Ms: round(at(0.99)),
     maxMs: round(at(1)),
+    slowestSecond: Math.min(...Array.from({ length: Math.floor(elapsedS) }, (_, second) => bySecond[second] ?? 0)),
     errors,
     done,
     generatorCpuPercent: Math.round((used.user + used.system) / 1e4 / elapsedS),

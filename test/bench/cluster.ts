@@ -4,7 +4,8 @@
 //   npm run bench:cluster -- [--etcd] [--only writes,shares,reads,failover,restart,memory] [--callers 1,64,256] [--seconds 5]
 //                            [--rounds 3] [--failovers 50] [--commands 200000] [--files 100000] [--profile DIR]
 //
-// Says how often the term rose while a load ran: a false election. --profile leaves a CPU profile of each tracker in DIR and shows
+// Says how often the term rose while a load ran (a false election), and what a slow run would be slow of: the slowest second, how
+// long the leader's commits took to be durable, how long its event loop stood still. --profile leaves a CPU profile of each tracker in DIR and shows
 // where its time went (test/bench/profile.ts); the figures of that run are slower.
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -13,6 +14,7 @@ import { EtcdCluster } from './etcd-cluster.ts';
 import { printProfiles } from './profile.ts';
 import { costOf, EtcdSide, type Side, TrackerSide } from './sides.ts';
 import type { LoadOperation } from './tracker-load.ts';
+import type { LoadInside } from './tracker-metrics.ts';
 
 const PROBE_EVERY_MS = 10;
 const OUTAGE_MS_MAX = 20_000;
@@ -78,11 +80,19 @@ async function compareSides(): Promise<void> {
 async function measureLoad(compared: Side[], operation: LoadOperation, callers: number, names: string[]) {
   const loops = { seconds: Number(flags.seconds) };
   const results: LoadResult[][] = compared.map(() => []);
-  const costs = compared.map(() => ({ leader: 0, followers: 0, done: 0, elections: 0, resident: [] as number[] }));
+  const costs = compared.map(() => ({
+    leader: 0,
+    followers: 0,
+    done: 0,
+    elections: 0,
+    resident: [] as number[],
+    insides: [] as LoadInside[],
+  }));
   for (let round = 0; round < Number(flags.rounds); round++) {
     for (const [i, side] of compared.entries()) {
       const leader = await side.leader();
       const term = await side.term();
+      const inside = await side.watchInside(leader);
       let before: number[] = [];
       const result = await side.load(operation, callers, loops, () => {
         before = side.nodes.map((node) => costOf(side.pid(node)).cpuSeconds);
@@ -95,6 +105,8 @@ async function measureLoad(compared: Side[], operation: LoadOperation, callers: 
         cost.resident.push(residentMiB);
       }
       cost.done += result.done;
+      const seen = await inside();
+      if (seen) cost.insides.push(seen);
       cost.elections += (await side.term()) - term;
       results[i]!.push(result);
     }
@@ -118,7 +130,29 @@ async function measureLoad(compared: Side[], operation: LoadOperation, callers: 
       i === 0 ? '' : `ours is ${(first / rate).toFixed(2)} times as many`,
     ];
     console.log(row.filter(Boolean).join('  '));
+    const written = operation === 'read' ? null : cost.done;
+    console.log(`              ${describeInside(results[i]!, cost.insides, written)}`);
   }
+}
+
+/** What a slow run was slow of: the worst of all rounds. @param written commands; null when all only read. */
+function describeInside(results: readonly LoadResult[], insides: readonly LoadInside[], written: number | null) {
+  const worst = (of: (inside: LoadInside) => number) => Math.max(...insides.map(of));
+  const parts = [
+    `slowest second ${Math.min(...results.map((r) => r.slowestSecond))}/s`,
+    `slowest answer ${Math.max(...results.map((r) => r.maxMs)).toFixed(0)} ms`,
+    `generator ${Math.max(...results.map((r) => r.generatorCpuPercent))} % CPU`,
+  ];
+  if (insides.length > 0) {
+    const commits = insides.reduce((sum, inside) => sum + inside.commits, 0);
+    if (written !== null) parts.push(`leader: ${(written / commits).toFixed(0)} commands a commit`);
+    parts.push(
+      `99 % durable within ${worst((inside) => inside.commitP99Ms)} ms`,
+      `loop stood still for ${worst((inside) => inside.loopMaxMs).toFixed(0)} ms at most`,
+      `garbage collection ${(worst((inside) => inside.gcShare) * 100).toFixed(0)} %`,
+    );
+  }
+  return parts.join('  ');
 }
 
 /** The leader dies by kill -9; an open-loop probe at the others says how long nobody was served. */

@@ -10,6 +10,7 @@ import { type LoadResult, type LoopOptions, pause, STARTED } from './closed-loop
 import { dialEtcd, etcdCall, PUT, putRequest } from './etcd-client.ts';
 import { EtcdCluster } from './etcd-cluster.ts';
 import { Caller, dial, enter, type LoadOperation } from './tracker-load.ts';
+import { type LoadInside, watchInside } from './tracker-metrics.ts';
 
 /** One write to one node, again and again, each with its own answer. */
 export interface Probe {
@@ -27,6 +28,8 @@ export interface Side {
   leader(): Promise<number>;
   term(): Promise<number>;
   pid(node: number): number;
+  /** Looks into a node during a load, where it has something to show. @returns ends it. */
+  watchInside(node: number): Promise<() => Promise<LoadInside | null>>;
   probe(node: number): Promise<Probe>;
   /** Starts a killed node again, and waits until it has caught up. */
   restart(node: number): Promise<void>;
@@ -46,6 +49,7 @@ export class TrackerSide implements Side {
   static async start(nodeOptions = ''): Promise<TrackerSide> {
     const side = new TrackerSide();
     if (nodeOptions) side.world.env.NODE_OPTIONS = nodeOptions;
+    side.world.env.MT_TRACKERD_METRICS_PORT = '0';
     await side.world.startTrackers();
     return side;
   }
@@ -65,6 +69,11 @@ export class TrackerSide implements Side {
 
   pid(node: number): number {
     return this.world.trackers.get(node)!.pid;
+  }
+
+  watchInside(node: number): Promise<() => Promise<LoadInside>> {
+    const { stderr } = this.world.trackers.get(node)!;
+    return watchInside(Number(/"port":(\d+)[^\n]*metrics are served/.exec(stderr)![1]));
   }
 
   async probe(node: number): Promise<Probe> {
@@ -139,6 +148,10 @@ export class EtcdSide implements Side {
 
   pid(node: number): number {
     return this.#cluster.pids()[node]!;
+  }
+
+  async watchInside(): Promise<() => Promise<null>> {
+    return async () => null;
   }
 
   async probe(node: number): Promise<Probe> {
