@@ -7,10 +7,10 @@ import type { PieceMessage } from './messages.ts';
 import type { Neighbour } from './neighbour-table.ts';
 import type { LinkRole } from './types.ts';
 
-/** A neighbour more lengthens the batch by this, so that the messages a second stay near 4,000 in any swarm. */
-const BATCH_MS_PER_NEIGHBOUR = 1;
+/** A neighbour more lengthens the batch by this, so that the messages a second stay near 2,000 in any swarm. */
+const BATCH_MS_PER_NEIGHBOUR = 2;
 /** Later news cost more declined offers than fewer messages save. */
-const BATCH_MS_MAX = 10;
+const BATCH_MS_MAX = 20;
 
 export class News {
   private readonly core: Core;

@@ -2,7 +2,9 @@
  * Which piece to offer to whom: rule 1 of policy R. Decides only; uploader.ts keeps the window.
  *
  * A piece comes first (my rarest that somebody eligible lacks), then its receiver: a complete node picks the smallest
- * deficit (it steers fresh pieces away from hoarders), a leecher picks who has fewest pieces. Ties at random.
+ * deficit (it steers fresh pieces away from hoarders), a leecher picks who has fewest pieces. Ties at random, but for the pieces
+ * that nobody has yet: a lone seeder gives them out in the order of the file. Each goes out once all the same, and so the receivers
+ * verify the beginning first, write in order, and have hashed the whole file when the last piece comes.
  */
 import { first } from './bitfield.ts';
 import type { Core } from './core.ts';
@@ -27,8 +29,15 @@ export interface Offer<C extends Candidate> {
   readonly piece: number;
 }
 
-/** The next offer to one of the `eligible`, or null if they lack nothing that I have. */
-export function pickOffer<C extends Candidate>(core: Core, eligible: readonly C[]): Offer<C> | null {
+/**
+ * The next offer to one of the `eligible`, or null if they lack nothing that I have.
+ * @param freshFrom pieces that nobody has go out in order from this one on; null: at random.
+ */
+export function pickOffer<C extends Candidate>(
+  core: Core,
+  eligible: readonly C[],
+  freshFrom: number | null,
+): Offer<C> | null {
   const { table, random } = core;
   if (eligible.length === 0 || table.offerable.count === 0) return null;
   if (table.receiverCount === 1) {
@@ -38,7 +47,8 @@ export function pickOffer<C extends Candidate>(core: Core, eligible: readonly C[
     return piece === null ? null : { receiver, piece };
   }
   const isLacked = (piece: number) => eligible.some(({ neighbour }) => !neighbour.known.has(piece));
-  const piece = table.offerable.findRarest(isLacked, random, PROBES_MAX);
+  const fresh = freshFrom === null ? null : table.offerable.findInOrder(0, freshFrom, isLacked);
+  const piece = fresh ?? table.offerable.findRarest(isLacked, random, PROBES_MAX);
   if (piece === null) return pickExhaustively(core, eligible);
   const receiver = preferred(
     core,

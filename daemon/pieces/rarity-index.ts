@@ -52,6 +52,17 @@ export class RarityIndex {
     this.pieceCount--;
   }
 
+  /** The first piece of exactly that rarity from `from` on, then from 0 on, that `accept` takes; null if there is none. */
+  findInOrder(rarity: number, from: number, accept: (piece: number) => boolean): number | null {
+    const size = this.position.length;
+    if (!this.buckets[rarity]?.length) return null;
+    for (let step = 0; step < size; step++) {
+      const piece = (from + step) % size;
+      if (this.has(piece) && this.level[piece] === rarity && accept(piece)) return piece;
+    }
+    return null;
+  }
+
   /**
    * The rarest piece that `accept` takes, ties at random; null if none of the first `probesMax` candidates is taken. Within
    * a bucket it looks at neighbours of a random start, which is random enough and needs no shuffle.

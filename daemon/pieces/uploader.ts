@@ -35,6 +35,8 @@ export class Uploader {
   private readonly running = new Set<Slot>();
   /** Fresh piece → whose deficit it burdens. */
   private readonly givenTo = new Map<number, Receiver>();
+  /** Where the fresh pieces go on. */
+  private freshNext = 0;
   /** When a receiver had a fresh piece from elsewhere last: another seeder gives them out too, and seeders do not meet. */
   private rivalAtMs = Number.NEGATIVE_INFINITY;
 
@@ -167,7 +169,7 @@ export class Uploader {
   private fillWindow(): void {
     let { room } = this.window;
     while (room > 0 && this.core.table.offerable.count > 0) {
-      const offer = pickOffer(this.core, this.window.eligible());
+      const offer = pickOffer(this.core, this.window.eligible(), this.freshFrom());
       if (!offer) break;
       const { receiver, piece } = offer;
       if (receiver.slots.has(piece)) {
@@ -184,6 +186,15 @@ export class Uploader {
     if (offer) this.offer(offer.receiver, offer.piece, true);
   }
 
+  /** In order while nobody else gives out fresh pieces: two seeders in order would give out the same ones. */
+  private freshFrom(): number | null {
+    return this.core.table.mine.complete && !this.hasRival() ? this.freshNext : null;
+  }
+
+  private hasRival(): boolean {
+    return this.core.nowMs - this.rivalAtMs < RIVAL_MS;
+  }
+
   private offer(receiver: Receiver, piece: number, endgame: boolean): void {
     const { table, nowMs } = this.core;
     const isFresh = !endgame && table.rarityOf(piece) === 0;
@@ -195,6 +206,7 @@ export class Uploader {
     if (isFresh) {
       receiver.deficit += slot.burden;
       this.givenTo.set(piece, receiver);
+      this.freshNext = piece + 1;
     }
     this.offersSent++;
     this.core.send(receiver.neighbour.id, 'upload', { type: 'offer', piece, endgame });
@@ -231,7 +243,7 @@ export class Uploader {
 
   /** A fresh piece may follow its offer at once: nobody else can be sending it. */
   private blindSlot(): Slot | null {
-    if (this.core.nowMs - this.rivalAtMs < RIVAL_MS) return null;
+    if (this.hasRival()) return null;
     for (const receiver of this.window.receivers.values()) {
       if (receiver.blocked) continue;
       for (const slot of receiver.slots.values()) {

@@ -35,11 +35,11 @@ function setUp({ have, peers, deficits = [], eligible }: Picture, seed: number) 
 }
 
 /** All offers that some seed leads to, as "piece → peer". */
-function offers(picture: Picture): string[] {
+function offers(picture: Picture, freshFrom: number | null = null): string[] {
   const found = new Set<string>();
   for (let seed = 0; seed < 60; seed++) {
     const { core, candidates } = setUp(picture, seed);
-    const offer = pickOffer(core, candidates);
+    const offer = pickOffer(core, candidates, freshFrom);
     found.add(offer ? `${offer.piece} → ${offer.receiver.neighbour.id}` : 'nothing');
   }
   return [...found].sort();
@@ -68,6 +68,13 @@ test('ties are broken at random, in order for a lone receiver', () => {
   assert.equal(offers({ have: '####.', peers: ['#....'] }), ['1 → 1']);
 });
 
+test('a lone seeder gives out what nobody has in the order of the file', () => {
+  assert.equal(offers({ have: '####', peers: ['#...', '....'] }, 0), ['1 → 1', '1 → 2']);
+  assert.equal(offers({ have: '####', peers: ['#...', '....'] }, 3), ['3 → 1', '3 → 2']);
+  assert.equal(offers({ have: '####', peers: ['#..#', '....'] }, 3), ['1 → 1', '1 → 2']);
+  assert.equal(offers({ have: '##', peers: ['#.', '.#'] }, 0), ['0 → 2', '1 → 1']);
+});
+
 test('only the eligible count', () => {
   assert.equal(offers({ have: '###', peers: ['##.', '.##'], eligible: [2] }), ['0 → 2']);
   assert.equal(offers({ have: '###', peers: ['...', '###'], eligible: [2] }), ['nothing']);
@@ -78,25 +85,32 @@ test('finds the one piece that fits among thousands', () => {
   const almost = `${'#'.repeat(2345)}.${'#'.repeat(1654)}`;
   const picture = { have, peers: ['.'.repeat(4000), almost], eligible: [2] };
   const { core, candidates } = setUp(picture, 1);
-  assert.is(pickOffer(core, candidates)!.piece, 2345);
+  assert.is(pickOffer(core, candidates, null)!.piece, 2345);
 });
 
 test('as a dumb search: a rarest piece that somebody lacks, and somebody who lacks it', () => {
   const marks = fc.array(fc.constantFrom('#', '+', '.'), { minLength: 5, maxLength: 5 }).map((list) => list.join(''));
+  const from = fc.option(fc.nat(4));
   const own = marks.map((text) => text.replaceAll('+', '#'));
   fc.assert(
-    fc.property(own, fc.array(marks, { minLength: 2, maxLength: 4 }), fc.nat(), (have, peers, seed) => {
-      const { core, candidates } = setUp({ have, peers }, seed);
-      const rarity = (piece: number) => peers.filter((peer) => /[.+]/.test(peer) && peer[piece] !== '.').length;
-      const lacked = [0, 1, 2, 3, 4].filter(
-        (piece) => have[piece] === '#' && peers.some((peer) => peer[piece] === '.'),
-      );
-      const offer = pickOffer(core, candidates);
-      assert.is(offer === null, lacked.length === 0);
-      if (!offer) return;
-      assert.is(rarity(offer.piece), Math.min(...lacked.map(rarity)));
-      assert.is(peers[offer.receiver.neighbour.id - 1]![offer.piece], '.');
-    }),
+    fc.property(
+      own,
+      fc.array(marks, { minLength: 2, maxLength: 4 }),
+      fc.nat(),
+      from,
+      (have, peers, seed, freshFrom) => {
+        const { core, candidates } = setUp({ have, peers }, seed);
+        const rarity = (piece: number) => peers.filter((peer) => /[.+]/.test(peer) && peer[piece] !== '.').length;
+        const lacked = [0, 1, 2, 3, 4].filter(
+          (piece) => have[piece] === '#' && peers.some((peer) => peer[piece] === '.'),
+        );
+        const offer = pickOffer(core, candidates, freshFrom);
+        assert.is(offer === null, lacked.length === 0);
+        if (!offer) return;
+        assert.is(rarity(offer.piece), Math.min(...lacked.map(rarity)));
+        assert.is(peers[offer.receiver.neighbour.id - 1]![offer.piece], '.');
+      },
+    ),
   );
 });
 
