@@ -22,6 +22,7 @@ import { encodeFrame, encodeFrameHeader, FRAME_PRELUDE_SIZE } from './frames.ts'
 import { versionRangeSchema } from './hello.ts';
 import { countSchema, fileNameSchema, idSchema } from './ids.ts';
 import { BLOCK_SIZE, PEER_PAYLOAD_BYTES_MAX, PIECE_COUNT_MAX } from './limits.ts';
+import { decodePlain, encodePlainInto, type Plain, plainSizeMax } from './plain-cbor.ts';
 import { TICKET_BYTES_MAX } from './ticket.ts';
 
 const byteString = v.custom<Uint8Array>((value) => value instanceof Uint8Array, 'bytes');
@@ -78,6 +79,9 @@ const FROM_DIALLER: ReadonlySet<string> = new Set([...NEWS, 'ticket', 'accept', 
 const FROM_ACCEPTOR: ReadonlySet<string> = new Set([...NEWS, 'refused', 'offer', 'withdraw', 'alive', 'block']);
 /** Payloads that grow with the number of pieces or blocks; all others are a few numbers. */
 const LONG: ReadonlySet<string> = new Set(['have', 'getting', 'want', 'accept', 'bitfield']);
+/** Payloads of numbers, booleans and lists of them only: see codec/plain-cbor.ts. */
+const PLAIN: ReadonlySet<string> = new Set('have getting want offer accept decline got cancel withdraw'.split(' '));
+const headers = new Map<PeerFrameType, Buffer>();
 const SHORT_BYTES_MAX = 32;
 const REFUSED_BYTES_MAX = 16 * 1024;
 const HELLO_BYTES_MAX = 4_096;
@@ -101,7 +105,15 @@ export function peerPayloadMax(type: string, from: 'dialler' | 'acceptor', hello
 }
 
 export function encodePeerFrame<T extends PeerFrameType>(type: T, payload: v.InferInput<(typeof payloads)[T]>): Buffer {
-  return encodeFrame(type, encodeCbor(payload));
+  if (!PLAIN.has(type)) return encodeFrame(type, encodeCbor(payload));
+  const header = headers.get(type) ?? encodeFrameHeader(type, 0);
+  headers.set(type, header);
+  const plain = payload as Plain;
+  const frame = Buffer.allocUnsafe(header.length + plainSizeMax(plain));
+  frame.set(header);
+  const end = encodePlainInto(frame, header.length, plain);
+  frame.writeUInt32BE(end - header.length, header.length - 4);
+  return frame.subarray(0, end);
 }
 
 /**
@@ -112,7 +124,37 @@ export function decodePeerFrame<T extends PeerFrameType>(
   type: T,
   payload: Uint8Array,
 ): v.InferOutput<(typeof payloads)[T]> {
+  const plain = PLAIN.has(type) ? decodePlain(payload) : null;
+  if (plain && isPlainPayload(type, plain)) return plain as v.InferOutput<(typeof payloads)[T]>;
   return decodeCbor(payload, payloads[type], type) as v.InferOutput<(typeof payloads)[T]>;
+}
+
+/** What the schema of that type says, in the way that is fast; what it does not take, the schema judges. */
+function isPlainPayload(type: PeerFrameType, payload: readonly Plain[]): boolean {
+  switch (type) {
+    case 'have':
+    case 'getting':
+    case 'want':
+      return payload.length > 0 && payload.length <= PIECE_COUNT_MAX && payload.every(isPiece);
+    case 'offer':
+      return payload.length === 2 && isPiece(payload[0]!) && typeof payload[1] === 'boolean';
+    case 'accept': {
+      const [offered, accepted, runs, reverse] = payload;
+      const arePieces = payload.length === 4 && isPiece(offered!) && isPiece(accepted!);
+      return arePieces && Array.isArray(runs) && runs.every(isRun) && typeof reverse === 'boolean';
+    }
+    default:
+      return payload.length === 1 && isPiece(payload[0]!);
+  }
+}
+
+function isPiece(value: Plain): boolean {
+  return typeof value === 'number' && value < PIECE_COUNT_MAX;
+}
+
+function isRun(value: Plain): boolean {
+  if (typeof value !== 'object' || value.length !== 2) return false;
+  return typeof value[0] === 'number' && typeof value[1] === 'number' && value[1] >= 1;
 }
 
 export function isPeerFrameType(type: string): type is PeerFrameType {
