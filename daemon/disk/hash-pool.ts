@@ -7,6 +7,9 @@ import { workerUrl } from './worker-url.ts';
 /** The whole SHA-1 is one unbroken chain: more threads than it and its companions only wait. */
 const THREADS_MAX = 4;
 
+/** Content is not on a thread's heap, only small messages are. */
+const HEAP = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 };
+
 /** `at` and `size` in bytes of `memory`; `task` names one file being hashed. */
 export type HashJob =
   | { id: number; op: 'whole'; task: number; memory: SharedArrayBuffer; at: number; size: number }
@@ -39,7 +42,7 @@ export class HashThread {
   #dead: Error | null = null;
 
   constructor() {
-    this.#worker = new Worker(workerUrl('hash-worker'));
+    this.#worker = new Worker(workerUrl('hash-worker'), { resourceLimits: HEAP });
     this.#worker.unref();
     this.#worker.on('message', ({ id, bytes }: HashAnswer) => {
       const pending = this.#pending.get(id)!;

@@ -3,12 +3,14 @@
 import { createHash, type Hash, hash } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import type { HashAnswer, HashJob } from './hash-pool.ts';
+import { yieldToMain } from './thread-priority.ts';
 
 /** SHA-1 of whole files under way, by task. */
 const wholes = new Map<number, Hash>();
 /** Both hashes of a piece that is larger than one chunk, by task. */
 const pieces = new Map<number, { sha1: Hash; sha256: Hash }>();
 
+yieldToMain();
 parentPort!.on('message', (job: HashJob) => {
   const answer: HashAnswer = { id: job.id, bytes: run(job) };
   parentPort!.postMessage(answer);

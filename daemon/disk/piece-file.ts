@@ -107,7 +107,7 @@ export class PieceFile {
   /** For the disk workers; only a `.part` file takes pieces. */
   get target(): PieceTarget {
     assert(this.#map);
-    return { fd: this.#file.fd, map: this.#map.fd };
+    return { fd: this.#file.fd, map: this.#map.fd, fileBytes: this.content.manifest.size };
   }
 
   get fd(): number {

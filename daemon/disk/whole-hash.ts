@@ -4,7 +4,7 @@
 //   pieces   # # # # . # # .        next = 4: pieces 5 and 6 wait on the disk until 4 is verified
 import assert from 'node:assert';
 import type { Slot } from '../peer/slots.ts';
-import type { PieceDisk } from './piece-disk.ts';
+import type { Follower, PieceDisk } from './piece-disk.ts';
 import type { PieceFile } from './piece-file.ts';
 
 /** Read back at a time. */
@@ -15,7 +15,7 @@ const SLOTS_HELD_MAX = 6;
 export class WholeHash {
   readonly #file: PieceFile;
   readonly #disk: PieceDisk;
-  readonly #follower: number;
+  readonly #follower: Follower;
   readonly #verified: Uint8Array;
   /** Pieces before this one were given to the worker. */
   #next = 0;
@@ -29,7 +29,7 @@ export class WholeHash {
   constructor(file: PieceFile, disk: PieceDisk, verified: readonly number[]) {
     this.#file = file;
     this.#disk = disk;
-    this.#follower = disk.follower();
+    this.#follower = disk.follower(file.content.manifest.size);
     this.#verified = new Uint8Array(file.content.manifest.pieceCount);
     for (const piece of verified) this.#verified[piece] = 1;
     this.#readOn();

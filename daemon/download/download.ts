@@ -82,7 +82,7 @@ export class Download {
     if (!this.#isStopped) return;
     this.#isStopped = false;
     const { phase, reasonCode, settled } = this.#record;
-    if (this.isActive) this.#context.resources.disk.warmUp();
+    if (this.isActive) this.#context.resources.disk.warmUp(this.#record.sizeBytes);
     if (phase === 'downloading' || phase === 'finishing') this.#then(() => this.#run());
     else if (phase === 'paused' && reasonCode === 'DISK_FULL') this.#retryDisk();
     else if (phase === 'complete' && !settled) this.#then(() => this.#settleLate());

@@ -149,7 +149,6 @@ export class DownloadManager implements Managed {
     if (existing?.isActive) return await this.#join(existing, request);
     this.#refuseShared(file, request.force);
     const destination = await resolveDestination(request.destination, file.fileName, request.force);
-    this.#context.resources.disk.warmUp();
     const { located, manifest } = await this.#locate(file, request.timeout_ms);
     const content = decodeManifest(manifest);
     if (content.treeSize !== undefined) await requireFree(destination);
