@@ -18,31 +18,40 @@ import {
   warmPages,
 } from './transfer-scenarios.ts';
 
+export const OWN_NAME = 'mini-torrent';
 const GROUP = 'bench';
 const FILE = 'payload';
 const PROBE_MS = 10;
 const CALL_MS_MAX = 10_000;
 
-export const ownTransfer: Contender = {
-  name: 'mini-torrent',
-  async run(scenario: Scenario, payload: Payload): Promise<Run> {
-    const world = new World({ trackerCount: 1 });
-    try {
-      await world.startTrackers();
-      return await runIn(world, scenario, payload);
-    } finally {
-      await world.close();
-    }
-  },
-};
+/** @param profileDir where the daemons leave CPU profiles; empty: nowhere. Timings with profiles are not to be quoted. */
+export function ownTransfer(profileDir: string): Contender {
+  return {
+    name: OWN_NAME,
+    async run(scenario: Scenario, payload: Payload): Promise<Run> {
+      const world = new World({ trackerCount: 1 });
+      try {
+        await world.startTrackers();
+        if (profileDir) world.env.NODE_OPTIONS = `--cpu-prof --cpu-prof-dir=${profileDir}`;
+        const result = await runIn(world, scenario, payload);
+        if (profileDir) await Promise.all(world.daemons.map((daemon) => daemon.program.stop()));
+        return result;
+      } finally {
+        await world.close();
+      }
+    },
+  };
+}
 
 async function runIn(world: World, scenario: Scenario, payload: Payload): Promise<Run> {
   const limit = scenario.uploadLimit > 0 ? ['--upload-limit', String(scenario.uploadLimit)] : [];
-  const make = async (name: string) => (await world.daemon(name).start(...limit)).enter();
+  const start = async (name: string) => world.daemon(name).start(...limit);
   const seeders: Daemon[] = [];
-  for (let i = 0; i < scenario.seeders; i++) seeders.push(await make(`seeder-${i}`));
+  for (let i = 0; i < scenario.seeders; i++) seeders.push(await start(`seeder-${i}`));
   const leechers: Daemon[] = [];
-  for (let i = 0; i < scenario.leechers; i++) leechers.push(await make(`leecher-${i}`));
+  for (let i = 0; i < scenario.leechers; i++) leechers.push(await start(`leecher-${i}`));
+  delete world.env.NODE_OPTIONS;
+  for (const daemon of world.daemons) await daemon.enter();
   await world.group(GROUP, seeders[0]!, ...seeders.slice(1), ...leechers);
   const uploads: number[] = [];
   for (const seeder of seeders) {

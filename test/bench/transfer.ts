@@ -1,4 +1,4 @@
-// npm run bench:transfer [-- --only one,four,flash,limited] [--rounds 3] [--peers libtorrent,aria2,transmission] [--size MIB]
+// npm run bench:transfer [-- --only one,four,flash,limited] [--rounds 3] [--peers libtorrent,aria2,transmission] [--size MIB] [--profile DIR]
 // Transfers through the real programs: from the first `mt download_file` to the last one's exit, every copy compared, everything
 // encrypted, every piece and every whole file checked. With --peers, installed BitTorrent clients (plaintext, pieces checked) run
 // in turn with ours in every round, on the same file; the time of a client without a waiting daemon includes its start.
@@ -8,7 +8,8 @@ import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { makeFile } from '../harness/files.ts';
-import { ownTransfer } from './own-transfer.ts';
+import { OWN_NAME, ownTransfer } from './own-transfer.ts';
+import { printProfiles } from './profile.ts';
 import { torrentContender } from './torrent-peers.ts';
 import { boundOf, type Contender, MIB, type Run, SCENARIOS, type Scenario } from './transfer-scenarios.ts';
 
@@ -21,6 +22,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     peers: { type: 'string', default: '' },
     size: { type: 'string' },
+    profile: { type: 'string', default: '' },
   },
 });
 
@@ -28,7 +30,7 @@ if (values.peers && !process.env[IN_NAMESPACE] && canUnshare()) process.exitCode
 else await main();
 
 async function main(): Promise<void> {
-  const contenders = [ownTransfer, ...torrentPeers()];
+  const contenders = [ownTransfer(values.profile), ...torrentPeers()];
   const chosen = new Set(values.only.split(','));
   const dir = mkdtempSync(join(tmpdir(), 'mt-bench-'));
   try {
@@ -39,6 +41,7 @@ async function main(): Promise<void> {
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
+  if (values.profile) printProfiles(values.profile);
 }
 
 /** All contenders in turn, round after round, so that a machine that is busy for a while is busy for all. */
@@ -53,7 +56,7 @@ async function compete(scenario: Scenario, contenders: readonly Contender[], dir
       try {
         runs.get(name)!.push(await run(scenario, payload));
       } catch (error) {
-        if (name === ownTransfer.name) throw error;
+        if (name === OWN_NAME) throw error;
         given.set(name, (error as Error).message.split('\n')[0]!);
       }
     }
@@ -72,7 +75,7 @@ function report(
   const limit = bound > 0 ? `, ${scenario.uploadLimit / 1e6} MB/s up each: bound ${bound.toFixed(2)} s` : '';
   const load = loadavg()[0]!.toFixed(1);
   console.log(`\n${name}: ${seeders} -> ${leechers}, ${sizeBytes / MIB} MiB${limit} (load ${load})`);
-  const own = median(runs.get(ownTransfer.name)!, ({ seconds }) => seconds);
+  const own = median(runs.get(OWN_NAME)!, ({ seconds }) => seconds);
   const rows = [...runs].map(([contender, all]) => {
     if (all.length === 0) return { contender, result: givenUp.get(contender) ?? 'no run' };
     const seconds = median(all, (run) => run.seconds);
@@ -81,7 +84,7 @@ function report(
       seconds: seconds.toFixed(2),
       'MB/s': Math.round((sizeBytes * leechers) / 1e6 / seconds),
       ...(bound > 0 && { 'x bound': (seconds / bound).toFixed(3) }),
-      'ours is x faster': contender === ownTransfer.name ? '' : (seconds / own).toFixed(2),
+      'ours is x faster': contender === OWN_NAME ? '' : (seconds / own).toFixed(2),
       'CPU s': cpuText(all),
       'peak MiB': `${median(all, (run) => run.seederPeakMiB)} + ${median(all, (run) => run.leecherPeakMiB)}`,
       runs: all.map((run) => run.seconds.toFixed(2)).join(' '),
