@@ -45,6 +45,8 @@ export class FairCalls {
   readonly #ring: LaneState[] = [];
   /** Lanes whose turn it was while too much was under way: they go on when something has ended, or has lasted long enough. */
   readonly #held: LaneState[] = [];
+  /** A large job waits for room: no other large one may take it away. */
+  #isLargeHeld = false;
   #holding: NodeJS.Timeout | null = null;
   /** In the order in which they were begun; those before `#oldest` are over. */
   #begun: Begun[] = [];
@@ -110,7 +112,9 @@ export class FairCalls {
   #mayBegin(sizeBytes: number): boolean {
     if (this.#atWork >= CALLS_AT_WORK_ALL_MAX) this.#forgetLong(performance.now());
     if (this.#atWork >= CALLS_AT_WORK_ALL_MAX) return false;
-    if (sizeBytes < LARGE_CALL_BYTES_MIN || this.#largeBytes === 0) return true;
+    if (sizeBytes < LARGE_CALL_BYTES_MIN) return true;
+    if (this.#isLargeHeld) return false;
+    if (this.#largeBytes === 0) return true;
     return this.#largeBytes + sizeBytes <= LARGE_CALLS_AT_WORK_BYTES_MAX;
   }
 
@@ -148,8 +152,9 @@ export class FairCalls {
     }
   }
 
-  #hold(lane: LaneState): void {
+  #hold(lane: LaneState, { sizeBytes }: Job): void {
     this.#held.push(lane);
+    if (sizeBytes >= LARGE_CALL_BYTES_MIN) this.#isLargeHeld = true;
     this.#holding ??= setTimeout(() => this.#release(), CALL_COUNTS_MS).unref();
   }
 
@@ -157,7 +162,9 @@ export class FairCalls {
     if (this.#held.length === 0) return;
     if (this.#holding) clearTimeout(this.#holding);
     this.#holding = null;
-    this.#ring.push(...this.#held.splice(0));
+    this.#isLargeHeld = false;
+    // Whoever was held has waited longest.
+    this.#ring.unshift(...this.#held.splice(0));
     this.#schedule();
   }
 
@@ -186,7 +193,7 @@ export class FairCalls {
       const lane = this.#ring.shift()!;
       const [job] = lane.jobs;
       if (job && !this.#mayBegin(job.sizeBytes)) {
-        this.#hold(lane);
+        this.#hold(lane, job);
         continue;
       }
       lane.isQueued = false;

@@ -65,7 +65,7 @@ export const CALL_COUNTS_MS = 100;
 /** From this size on a request counts as a large one … */
 export const LARGE_CALL_BYTES_MIN = 4 * KiB;
 /** … of which so many bytes are under way at once where connections take turns: some 20 ms of hashing, disk and network for all. */
-export const LARGE_CALLS_AT_WORK_BYTES_MAX = 1 * MiB;
+export const LARGE_CALLS_AT_WORK_BYTES_MAX = 768 * KiB;
 /** Requests that wait for their turn hold so many bytes; beyond it the reader pauses. Of one connection, and of all together. */
 export const RPC_WAITING_BYTES_MAX = 1 * MiB;
 export const RPC_WAITING_BYTES_ALL_MAX = 64 * MiB;

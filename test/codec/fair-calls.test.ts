@@ -117,6 +117,27 @@ test('calls of all lanes under way are bounded; what lasts long does not count, 
   await until('the rest', () => begun === ends.length && begun >= 20 * Math.ceil(CALLS_AT_WORK_ALL_MAX / 10));
 });
 
+test('a large call is not kept waiting by smaller ones that would fit', async () => {
+  const calls = new FairCalls();
+  const [many, one] = [calls.lane(always), calls.lane(always)];
+  const ends: (() => void)[] = [];
+  let small = 0;
+  const job = (done: () => void) => {
+    small++;
+    ends.push(done);
+  };
+  for (let i = 0; i < 20; i++) many.push(job, LARGE_CALLS_AT_WORK_BYTES_MAX / 4);
+  let isBegun = false;
+  one.push(() => {
+    isBegun = true;
+  }, LARGE_CALLS_AT_WORK_BYTES_MAX);
+  await until('it runs', () => {
+    if (!isBegun) ends.shift()?.();
+    return isBegun;
+  });
+  assert.ok(small < 8, `${small} smaller ones of another lane went before it`);
+});
+
 test('one that is larger than all of the room runs alone', async () => {
   const calls = new FairCalls();
   const lane = calls.lane(always);
