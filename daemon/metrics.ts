@@ -57,6 +57,19 @@ function describeDaemon(
     },
   });
   gauge({
+    name: 'mt_peer_transfer_bytes_total',
+    help: 'Content moved since the daemon started',
+    labels: ['direction'],
+    isCounter: true,
+    rows: () => {
+      const { bytesUploaded, bytesDownloaded } = dataPlane.rates();
+      return [
+        [{ direction: 'up' }, bytesUploaded],
+        [{ direction: 'down' }, bytesDownloaded],
+      ];
+    },
+  });
+  gauge({
     name: 'mt_peer_limit_bytes_per_second',
     help: 'Transfer limits; 0: none',
     labels: ['direction'],

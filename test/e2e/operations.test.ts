@@ -2,9 +2,10 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { BINS, type Program } from '../harness/program.ts';
+import { BINS, PROJECT, type Program } from '../harness/program.ts';
 import { testOrSkip } from '../harness/skip.ts';
 import { until } from '../harness/until.ts';
 import { type Daemon, inWorld, type World } from '../harness/world.ts';
@@ -87,6 +88,10 @@ test(
     assert.is(sample(text, 'mt_peer_limit_bytes_per_second{direction="up"}'), 3 * MiB);
     assert.is(sample(text, 'mt_peer_queue_depth{queue="outbox"}'), 0);
     assert.is(sample(text, 'mt_peer_downloads{state="complete"}'), 0);
+    assert.is(sample(text, 'mt_peer_sources'), 0);
+    assert.is(sample(text, 'mt_peer_transfer_bytes_per_second{direction="down"}'), 0);
+    assert.is(sample(text, 'mt_peer_transfer_bytes_total{direction="up"}'), 0);
+    assert.ok(sample(text, 'nodejs_eventloop_lag_p99_seconds') >= 0);
     assert.is((await get(port, '/readyz')).status, 200);
     assert.is((await get(port, '/metrics', { host: 'pages.example' })).status, 403);
     assert.is((await get(port, '/secrets')).status, 404);
@@ -186,6 +191,22 @@ testOrSkip(
       receiver.kill('SIGKILL');
     }
   }, 1),
+);
+
+testOrSkip(
+  test,
+  'systemd finds nothing wrong with the units, and the tracker is shut in',
+  has('systemd-analyze') ? null : 'systemd-analyze is needed',
+  () => {
+    const units = ['cluster/bin/mt-trackerd@.service', 'daemon/bin/mt-peerd.service'].map((unit) =>
+      join(PROJECT, unit),
+    );
+    const verified = spawnSync('systemd-analyze', ['verify', ...units], { encoding: 'utf8' });
+    assert.equal([verified.status, verified.stdout, verified.stderr], [0, '', '']);
+    const args = ['security', '--offline=true', '--threshold=25', units[0]!]; // in tenths: systemd's own daemons have 20 to 90
+    const { status, stdout } = spawnSync('systemd-analyze', args, { encoding: 'utf8' });
+    assert.is(status, 0, stdout);
+  },
 );
 
 test.run();
