@@ -12,7 +12,7 @@ import type { HashPool, HashThread } from './hash-pool.ts';
 /** One read, one job: the largest usual piece. */
 const CHUNK_SIZE = 1024 * 1024;
 /** Chunks in memory for one file: enough that threads never wait for the disk's next answer. */
-const SLOT_COUNT = 16;
+const SLOT_COUNT = 8;
 /** Files hashed at once, so that a small file does not wait behind a huge one. */
 const FILES_AT_ONCE = 2;
 /** Hash rates are within 10 %: the whole SHA-1 costs one pass, a piece's two hashes cost two. */

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 
-const MODULE = join(import.meta.dirname, '../../cluster/young-generation.ts');
+const MODULE = join(import.meta.dirname, '../../../codec/service/young-generation.ts');
 /** Much that lives for a while, in turns of the event loop as a server has them; prints how large the young generation became, in MiB. */
 const PROGRAM = `
   import { getHeapSpaceStatistics } from 'node:v8';
-  if (process.argv[1] === 'bound') (await import(${JSON.stringify(MODULE)})).boundYoungGeneration();
+  if (process.argv[1] === 'bound') (await import(${JSON.stringify(MODULE)})).boundYoungGeneration(8);
   const sizeMiB = () => getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space').space_size / 2 ** 20;
   let kept = [];
   let most = 0;
