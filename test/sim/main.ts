@@ -3,19 +3,15 @@
 // npm run sim -- --mutants [name]    puts known bugs back, one by one; each must be caught
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import { checkMutants } from './mutants.ts';
 import { type RunResult, runSeed, shrink } from './run.ts';
-
-interface Work {
-  readonly seeds: readonly number[];
-}
 
 if (isMainThread) await main();
 else {
   // Rejections are errors too, and their stacks cost more than the rest; a replay has them.
   Error.stackTraceLimit = 0;
-  for (const seed of (workerData as Work).seeds) parentPort!.postMessage(slim(runSeed(seed)));
+  parentPort!.on('message', (seed: number) => parentPort!.postMessage(slim(runSeed(seed))));
 }
 
 async function main(): Promise<void> {
@@ -86,28 +82,28 @@ async function runMany({ start, count, stopAtFirst, secondsMax, threads }: Many)
       console.log(`  ${results.length} seeds, ${(results.length / elapsed()).toFixed(1)} seeds/s`);
     }
   };
-  // Every worker compiles anew: many seeds in one, but none that outlives the others or the time by much.
-  const batch = stopAtFirst || Number.isFinite(secondsMax) ? 25 : Math.max(25, Math.min(200, count / threads / 4));
-  const runThread = async () => {
-    while (more()) {
-      const seeds = Array.from({ length: Math.min(batch, start + count - next) }, () => next++);
-      await runBatch(seeds, onResult);
-    }
-  };
-  await Promise.all(Array.from({ length: threads }, runThread));
+  const takeSeed = () => (more() ? next++ : null);
+  await Promise.all(Array.from({ length: threads }, () => runThread(takeSeed, onResult)));
   summarise(results, failures, elapsed());
   return failures.length === 0 && results.length > 0;
 }
 
-function runBatch(seeds: readonly number[], onResult: (result: RunResult) => void): Promise<void> {
+/** One worker for all of its seeds: each would compile everything anew. */
+function runThread(takeSeed: () => number | null, onResult: (result: RunResult) => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL(import.meta.url), {
-      workerData: { seeds } satisfies Work,
-      argv: process.argv.slice(2),
+    const worker = new Worker(new URL(import.meta.url), { argv: process.argv.slice(2) });
+    const goOn = () => {
+      const seed = takeSeed();
+      if (seed === null) void worker.terminate();
+      else worker.postMessage(seed);
+    };
+    worker.on('message', (result: RunResult) => {
+      onResult(result);
+      goOn();
     });
-    worker.on('message', onResult);
     worker.on('error', reject);
     worker.on('exit', () => resolve());
+    goOn();
   });
 }
 
