@@ -90,6 +90,6 @@ function ofError(check: string, { code, message, suggestion }: MtError): checks.
 function line({ check, ok, detail, advice }: checks.Finding): string {
   const { green, red } = paint(process.stdout);
   const mark = ok ? green('ok  ') : red('BAD ');
-  const first = `${mark}${check.padEnd(12)}${harmless(detail)}`;
-  return advice === null ? first : `${first}\n                ${harmless(advice)}`;
+  const first = `${mark}${check.padEnd(14)}${harmless(detail)}`;
+  return advice === null ? first : `${first}\n                  ${harmless(advice)}`;
 }
