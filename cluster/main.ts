@@ -15,7 +15,7 @@ import { UnknownCommandError } from './state/commands.ts';
 import { Supervisor } from './supervisor.ts';
 import { isForeground } from './terminal.ts';
 import { readTrackerInfo } from './tracker-info-file.ts';
-import { helpText, VERSION } from './usage.ts';
+import { helpText, subcommandHelp, VERSION } from './usage.ts';
 
 /** A stop that takes longer than this is not clean any more, but it ends. */
 const STOP_MS_MAX = 5_000;
@@ -28,7 +28,9 @@ async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
   if (first === '--help' || first === '-h') return void process.stdout.write(helpText());
   if (first === '--version') return void process.stdout.write(`mt-trackerd ${VERSION}\n`);
   const subcommand = first !== undefined && Object.hasOwn(SUBCOMMANDS, first) ? SUBCOMMANDS[first]! : null;
-  if (subcommand) await subcommand.run(rest, env);
+  if (subcommand && rest.some((word) => word === '--help' || word === '-h')) {
+    process.stdout.write(subcommandHelp(first!));
+  } else if (subcommand) await subcommand.run(rest, env);
   else await runOrShow(parseTrackerArguments(argv, env));
 }
 

@@ -3,6 +3,12 @@ import { SUBCOMMANDS } from './admin/table.ts';
 
 export const VERSION = '0.1.0';
 
+/** @param name of the table. */
+export function subcommandHelp(name: string): string {
+  const { usage, summary } = SUBCOMMANDS[name]!;
+  return `Usage: mt-trackerd ${name} ${usage}\n\n${summary}\n\nAll subcommands: mt-trackerd --help\n`;
+}
+
 export function helpText(): string {
   const subcommands = Object.entries(SUBCOMMANDS).map(
     ([name, { usage, summary }]) => `  mt-trackerd ${name} ${usage}\n      ${summary}`,

@@ -86,6 +86,17 @@ test('commands that the texts name exist', () => {
     assert.ok(name === 'help' || (COMMAND_NAMES as readonly string[]).includes(name!), name);
 });
 
+test('each subcommand of mt-trackerd has a help of its own', () => {
+  const { stdout } = spawnSync(process.execPath, [BINS.trackerd, '--help'], { encoding: 'utf8' });
+  const names = [...stdout.matchAll(/^ {2}mt-trackerd (\w[\w-]*) /gm)].map((match) => match[1]!);
+  assert.ok(names.includes('members') && names.includes('recover'), names.join());
+  for (const name of names) {
+    const help = spawnSync(process.execPath, [BINS.trackerd, name, '--help'], { encoding: 'utf8' });
+    assert.equal([help.status, help.stderr], [0, ''], name);
+    assert.match(help.stdout, new RegExp(`^Usage: mt-trackerd ${name} .*\n\n\\w`));
+  }
+});
+
 test('mt help <CODE> in any case', async () => {
   for (const word of ['NO_QUORUM', 'no_quorum']) {
     const { exit, stdout } = await mt(['help', word]);
