@@ -65,13 +65,13 @@ export const PENDING_COMMANDS_MAX = 20_000;
 export const COMMAND_MS_DEFAULT = 10_000;
 
 export interface SnapshotSettings {
-  /** Entries between two snapshots of the state. */
+  /** Entries between two snapshots of the state; more when the state is large. */
   readonly everyEntries: number;
   /** Entries kept readable behind one, so that a follower that was away for a moment gets them instead of the snapshot. */
   readonly entriesKept: number;
 }
-/** Some 100 ms of replay at start. */
-export const SNAPSHOTS_DEFAULT: SnapshotSettings = { everyEntries: 50_000, entriesKept: 10_000 };
+/** Some 300 ms of replay at start. */
+export const SNAPSHOTS_DEFAULT: SnapshotSettings = { everyEntries: 25_000, entriesKept: 10_000 };
 /** Between two chunks of a snapshot being written: the loop is free for everyone else. */
 export const SNAPSHOT_CHUNK_PAUSE_MS = 4;
 /** Bytes of entries read at once when applying. */

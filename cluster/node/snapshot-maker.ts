@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Membership } from '../raft/types.ts';
 import { manifestInUse } from '../state/lookups.ts';
-import { takeSnapshot } from '../state/snapshot.ts';
+import { countRecords, takeSnapshot } from '../state/snapshot.ts';
 import type { Snapshot } from '../state/types.ts';
 import { isDiskFull } from '../store/database.ts';
 import type { Store } from '../store/store.ts';
@@ -12,6 +12,11 @@ import { sha256 } from './digest.ts';
 import type { Driver } from './driver.ts';
 import { SNAPSHOT_CHUNK_PAUSE_MS, type SnapshotSettings } from './settings.ts';
 
+/**
+ * Reading so many rows of a snapshot takes as long as applying one entry. So a start takes at most twice as long as reading the state,
+ * however large that is, and what snapshots cost a command does not grow with it.
+ */
+const ROWS_PER_ENTRY = 16;
 /** After a full disk. */
 const RETRY_MS = 10_000;
 
@@ -50,7 +55,8 @@ export class SnapshotMaker {
   look(): void {
     const { state, isDiskFull: noRoom } = this.#driver;
     if (this.#making || noRoom || state.witness !== null || performance.now() < this.#retryAtMs) return;
-    if (state.index - this.#store.snapshots.newest().meta.index < this.#settings.everyEntries) return;
+    const due = Math.max(this.#settings.everyEntries, countRecords(state) / ROWS_PER_ENTRY);
+    if (state.index - this.#store.snapshots.newest().meta.index < due) return;
     this.#making = {
       snapshot: takeSnapshot(state, sha256),
       term: this.#store.log.term(state.index)!,

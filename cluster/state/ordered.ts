@@ -5,9 +5,6 @@
 /** Moving 64 pointers costs less than the search that finds the place. */
 const BLOCK_ITEMS_MAX = 128;
 
-/** What `merge` leaves in a block: there is room for a few more. */
-const MERGED_BLOCK_ITEMS = 96;
-
 /** Shared by all empty lists; never written to. */
 const NONE: never[] = [];
 
@@ -75,29 +72,23 @@ export class Ordered<T, K> {
     return true;
   }
 
-  /** Takes in many at once, in one pass over everything. `added` is in order, and none of its keys is here. */
+  /** Takes in many at once, in one walk over the blocks. `added` is in order, and none of its keys is here. */
   merge(added: readonly T[], keyOf: (item: T) => K): void {
-    if (added.length === 0) return;
-    const firstKey = keyOf(added[0]!);
-    const kept = this.#blocks.findIndex((block) => this.#compare(block.at(-1)!, firstKey) > 0);
-    const before = kept < 0 ? this.#blocks : this.#blocks.slice(0, kept);
-    const merged: T[][] = [];
-    let block: T[] = [];
-    const take = (item: T): void => {
-      if (block.length === MERGED_BLOCK_ITEMS) block = [];
-      if (block.length === 0) merged.push(block);
-      block.push(item);
-    };
-    let next = 0;
-    for (const old of kept < 0 ? [] : this.#blocks.slice(kept)) {
-      for (const item of old) {
-        while (next < added.length && this.#compare(item, keyOf(added[next]!)) > 0) take(added[next++]!);
-        take(item);
+    let which = 0;
+    for (const item of added) {
+      const key = keyOf(item);
+      const blocks = this.#blocks;
+      const end = blocks.length - 1;
+      if (end < 0 || this.#compare(blocks[end]!.at(-1)!, key) < 0) {
+        this.insert(key, item);
+        continue;
       }
+      while (this.#compare(blocks[which]!.at(-1)!, key) < 0) which++;
+      const block = blocks[which]!;
+      insertAt(block, this.#lowerBound(block, key), item);
+      this.#size++;
+      if (block.length > BLOCK_ITEMS_MAX) blocks.splice(which + 1, 0, block.splice(block.length >> 1));
     }
-    while (next < added.length) take(added[next++]!);
-    this.#blocks = before.concat(merged);
-    this.#size += added.length;
   }
 
   /** The item that was there, if any. */

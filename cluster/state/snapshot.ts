@@ -102,8 +102,8 @@ function* chunksOf(
   yield new Uint8Array(encodeCbor(['end', digest]));
 }
 
-/** How many rows there are, counted before anything changes. */
-function countRecords(state: State): number {
+/** How many rows a snapshot would have now. */
+export function countRecords(state: State): number {
   const { users, groups, memberCount, requestCount, fileCount, shareCount, sessions, clients, replyCount } = state;
   const { user, address } = state.failures;
   const inGroups = groups.size + memberCount + requestCount + fileCount + shareCount;

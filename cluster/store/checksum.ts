@@ -52,11 +52,17 @@ function writeU64(at: number, value: number): void {
 /** Both sums of a row, given the chain hash of the row before it. */
 export function sumRow(row: RowContent, previousChain: Uint8Array): { checksum: number; chain: Uint8Array } {
   const end = layOut(row, previousChain);
-  return {
-    checksum: crc32(scratch.subarray(CHAIN_SIZE, end)),
-    // By way of a string: a digest as a buffer is a piece of memory of its own, which takes three times as long to make and free.
-    chain: Buffer.from(hash('sha256', scratch.subarray(0, end), 'binary'), 'binary'),
-  };
+  return { checksum: crc32(scratch.subarray(CHAIN_SIZE, end)), chain: digest(end) };
+}
+
+/** The chain hash alone, of a row whose checksum is known to be right. */
+export function chainRow(row: RowContent, previousChain: Uint8Array): Uint8Array {
+  return digest(layOut(row, previousChain));
+}
+
+/** By way of a string: a digest as a buffer is a piece of memory of its own, which takes three times as long to make and free. */
+function digest(end: number): Uint8Array {
+  return Buffer.from(hash('sha256', scratch.subarray(0, end), 'binary'), 'binary');
 }
 
 export function checksumRow(row: RowContent): number {

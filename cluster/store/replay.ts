@@ -7,7 +7,7 @@ import { SnapshotReader } from '../state/restore.ts';
 import { emptyState, type State } from '../state/state.ts';
 import type { Applied, Command, Sha256 } from '../state/types.ts';
 import type { Archive } from './archive.ts';
-import { CHAIN_START, KIND_NAME, sumRow } from './checksum.ts';
+import { CHAIN_START, chainRow, KIND_NAME } from './checksum.ts';
 import { DamageError } from './database.ts';
 import { contentOf, type EntryRow, type EventLog } from './event-log.ts';
 import type { Snapshot, SnapshotTable } from './snapshot-table.ts';
@@ -93,7 +93,7 @@ export function verifyRows(log: EventLog, chain: Uint8Array, from: number, to: n
 
 function verifyNext(row: EntryRow, index: number, previous: Uint8Array): Uint8Array {
   if (row.log_index !== index) throw new DamageError(`log row ${index} is missing`);
-  if (!row.chain.equals(sumRow(contentOf(row), previous).chain))
+  if (!row.chain.equals(chainRow(contentOf(row), previous)))
     throw new DamageError(`the chain is broken at log row ${index}`);
   return row.chain;
 }
