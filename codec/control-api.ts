@@ -21,10 +21,10 @@ const pathSchema = v.pipe(
 /** How long the daemon may wait for a quorum, in ms; absent: its default of 10 s. */
 const wait = { timeout_ms: v.optional(countSchema) };
 const ofFile = { group_id: idSchema, file_name: fileNameSchema };
-/** Absent from a daemon that knows files only. */
+/** For directories only: a plain file's row keeps the shape that it had before there were any. */
 const ofKind = {
-  kind: v.optional(v.picklist(['file', 'directory'])),
-  /** Bytes of the file, or of all files of the directory. */
+  kind: v.optional(v.literal('directory')),
+  /** Bytes of all files of the directory. */
   content_size: v.optional(countSchema),
 };
 const nothing = v.strictObject({});

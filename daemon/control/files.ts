@@ -44,6 +44,7 @@ export function fileHandlers({ client, shares, uploads }: ControlContext): Pick<
   };
 }
 
-function kindOf(size: number, treeSize: number | undefined): { kind: 'file' | 'directory'; content_size: number } {
-  return { kind: treeSize === undefined ? 'file' : 'directory', content_size: size - (treeSize ?? 0) };
+/** A row of a plain file says nothing about it. */
+function kindOf(size: number, treeSize: number | undefined): { kind?: 'directory'; content_size?: number } {
+  return treeSize === undefined ? {} : { kind: 'directory', content_size: size - treeSize };
 }

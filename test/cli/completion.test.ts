@@ -21,8 +21,8 @@ test.before(async () => {
     list_groups: () => ({ groups: [{ group_id: 'laboratory', owner: 'a', members: 1, standing: 'none' }] }),
     list_files: () => ({
       files: [
-        { file_name: 'a b', kind: 'file', size: 1, content_size: 1, sha1: '', piece_count: 1, seeders: 0 },
-        { file_name: "it's", kind: 'file', size: 1, content_size: 1, sha1: '', piece_count: 1, seeders: 0 },
+        { file_name: 'a b', size: 1, sha1: '', piece_count: 1, seeders: 0 },
+        { file_name: "it's", size: 1, sha1: '', piece_count: 1, seeders: 0 },
       ],
     }),
   });
