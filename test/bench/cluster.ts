@@ -164,11 +164,11 @@ async function measureFailover(side: Side): Promise<void> {
     outages.push(await outageWithout(side, victim));
     await side.restart(victim);
   }
-  const terms = (await side.term()) - began;
+  const elections = (await side.term()) - began;
   outages.sort((a, b) => a - b);
   console.log(
     `${side.name.padEnd(12)}  kill -9 of the leader, ${outages.length} times: next acknowledged write after ` +
-      `${middle(outages)} ms (median), ${outages[0]} to ${outages.at(-1)} ms; ${terms} terms`,
+      `${middle(outages)} ms (median), ${outages[0]} to ${outages.at(-1)} ms; ${elections} terms for ${outages.length} kills`,
   );
 }
 
