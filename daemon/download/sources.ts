@@ -23,6 +23,8 @@ const RENEW_AHEAD_MS = 60_000;
 const RENEW_PAUSE_MS = 1_000;
 /** With nobody to dial, the trackers are asked again: their news may have been lost, and whether they answer is worth knowing. */
 const ASK_AGAIN_MS = 3_000;
+/** Less and less often: many downloads may wait for days. */
+const ASK_AGAIN_MS_MAX = 30_000;
 /** A tracker with a quorum answers in milliseconds; without one it would keep us waiting for its own patience. */
 const ASK_MS_MAX = 3_000;
 /** After a new epoch, holders renew spread over this time: seeders wait 10 s. */
@@ -67,6 +69,7 @@ export class Sources {
   #renewAtMs = 0;
   #renewedAtMs = -Infinity;
   #locateError: MtError | null = null;
+  #askAgainMs = ASK_AGAIN_MS;
   readonly #timer: NodeJS.Timeout;
 
   /** @param located what the trackers said already, if they did. */
@@ -182,8 +185,7 @@ export class Sources {
 
   #work(): void {
     if (this.#stop.signal.aborted) return;
-    const isAlone = this.#sources.size === 0 && performance.now() - this.#renewedAtMs >= ASK_AGAIN_MS;
-    if (!this.#ticket || isAlone || Date.now() >= this.#renewAtMs) this.#renew();
+    if (!this.#ticket || this.#mustAskAgain() || Date.now() >= this.#renewAtMs) this.#renew();
     if (!this.#ticket || Date.now() > this.#ticket.expiresAtMs) return;
     const nowMs = performance.now();
     const all = [...this.#sources.values()];
@@ -198,6 +200,16 @@ export class Sources {
       dialling++;
       this.#dial(source, this.#ticket.bytes);
     }
+  }
+
+  #mustAskAgain(): boolean {
+    if (this.#sources.size > 0) {
+      this.#askAgainMs = ASK_AGAIN_MS;
+      return false;
+    }
+    if (performance.now() - this.#renewedAtMs < this.#askAgainMs) return false;
+    this.#askAgainMs = Math.min(ASK_AGAIN_MS_MAX, 2 * this.#askAgainMs);
+    return true;
   }
 
   #dial(source: Source, ticket: Uint8Array): void {

@@ -188,8 +188,22 @@ test('a piece on its way over a slow line is not offered again, however long it 
   for (const piece of [0, 1, 2, 3, 4]) scene.hears(1, accept(piece));
   const lines = scene.waits(20_000).filter((line) => line !== '→1 alive');
   assert.equal(lines, []);
-  assert.equal(scene.hears(1, want(3), 'upload'), [], 'not even when it says that it wants one of them');
-  for (const piece of [0, 1, 2, 3]) assert.equal(sent(scene, 1, piece), [`upload ${piece + 1} to 1`]);
+  assert.equal(scene.hears(1, want(3), 'upload'), []);
+  for (const piece of [0, 1, 2]) assert.equal(sent(scene, 1, piece), [`upload ${piece + 1} to 1`]);
+  assert.equal(scene.hears(1, got(0)), ['→1 offer 5'], 'not even when it says that it wants one of them');
+  assert.equal(sent(scene, 1, 3), ['upload 4 to 1']);
+});
+
+test('nor is it given to somebody else while unsent ones remain', () => {
+  const scene = picture({ have: '#######', peers: ['.......', '.......'] });
+  for (const piece of [0, 1, 2, 3, 4]) scene.hears(1, accept(piece));
+  scene.waits(6_000);
+  const lines: string[] = [];
+  for (const piece of [0, 1]) {
+    sent(scene, 1, piece);
+    lines.push(...scene.hears(1, got(piece)));
+  }
+  assert.equal(offered(lines).sort(), [5, 6]);
 });
 
 test('a hoarder gets no more fresh pieces', () => {

@@ -92,7 +92,9 @@ const registerClient: Handler<'register_client'> = async (
 
 /** The end of a lease, brought forward by its holder. */
 const goodbye: Handler<'goodbye'> = async ({ engine, state }, { fingerprint }, { session, epoch }, { timeoutMs }) => {
-  if (!sessionInfo(state(), { fingerprint, session })) return {};
+  const info = sessionInfo(state(), { fingerprint, session });
+  const isOver = !info || (!info.online && info.epoch >= epoch);
+  if (isOver) return {};
   const nobody = { fingerprint: null, session: null };
   const payload = { sessions: [{ session, epoch }] };
   const command = { type: 'expire', clientId: null, seq: 0, acked: 0, actor: nobody, payload } as const;
