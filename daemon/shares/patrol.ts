@@ -2,6 +2,7 @@
 // one within seconds, though nobody asked for it. Names and times only; no content is read.
 import type { Logger } from 'pino';
 import type { Shares } from '../share.ts';
+import type { ShareRecord } from '../store/share-store.ts';
 import type { Finder } from './finder.ts';
 
 const TICK_MS = 1_000;
@@ -9,6 +10,8 @@ const TICK_MS = 1_000;
 const LOOKS_PER_TICK_MAX = 500;
 /** All shares within so many ticks, while they are few. */
 const ROUND_TICKS = 2;
+/** Looking at all files of a large directory takes a while: it may take this part of the time. */
+const LOOKING_SHARE = 1 / 20;
 
 export interface PatrolParts {
   readonly shares: Shares;
@@ -19,6 +22,8 @@ export interface PatrolParts {
 export class Patrol {
   readonly #parts: PatrolParts;
   readonly #timer: NodeJS.Timeout;
+  /** When a directory is looked at again, on the clock of performance.now(). */
+  readonly #restUntilMs = new WeakMap<ShareRecord, number>();
   #next = 0;
   #isWalking = false;
 
@@ -47,7 +52,10 @@ export class Patrol {
     for (let i = 0; i < count; i++) {
       if (this.#next >= records.length) this.#next = 0;
       const record = records[this.#next++]!;
+      const beganMs = performance.now();
+      if (beganMs < (this.#restUntilMs.get(record) ?? 0)) continue;
       const problem = await shares.look(record);
+      if (record.tree) this.#restUntilMs.set(record, beganMs + (performance.now() - beganMs) / LOOKING_SHARE);
       if (problem) void finder.consider(record, problem, performance.now());
       else finder.forget(record);
     }
