@@ -1,4 +1,5 @@
 // Directories on this disk: read as one content, made again from one, whatever a publisher or a crash did to it.
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   appendFileSync,
@@ -34,6 +35,8 @@ import { scanTree } from '../../daemon/tree/scan.ts';
 import { compareShare, readTreeIndex } from '../../daemon/tree/tree-index.ts';
 import { TreeSource } from '../../daemon/tree/tree-source.ts';
 import { manifestOf } from '../harness/files.ts';
+import { mountRefusal, withMount } from '../harness/mount.ts';
+import { testOrSkip } from '../harness/skip.ts';
 import { makeTree, pictureOf, type TreePlan } from '../harness/trees.ts';
 
 const PLAN: TreePlan = {
@@ -263,5 +266,30 @@ test('a publisher who shares something else as a directory is named, and nothing
   }
   assert.is(existsSync(join(dir, '..', 'outside')), false);
 });
+
+testOrSkip(
+  test,
+  'without room for it beside its content, a directory is not begun; with room it is made',
+  mountRefusal(),
+  async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'mt-tree-'));
+    const [root, disk] = [join(dir, 'tree'), join(dir, 'disk')];
+    makeTree(root, PLAN);
+    const { content, treeSize } = await contentOf(root);
+    await withMount(disk, 'size=2m', async () => {
+      const record = downloaded(disk, content, treeSize);
+      await unpackDownload(record, never).then(
+        () => assert.unreachable('unpacked'),
+        (error: unknown) => assert.ok(isMtError(error, 'DISK_FULL'), String(error)),
+      );
+      assert.equal(readdirSync(disk), ['copy.part']);
+      execFileSync('mount', ['-o', 'remount,size=20m', disk]);
+      await unpackDownload(record, never);
+      await giveTreeFinalName(record);
+      assert.equal(pictureOf(record.destination), pictureOf(root));
+    });
+    rmSync(dir, { recursive: true });
+  },
+);
 
 test.run();

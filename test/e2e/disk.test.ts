@@ -1,40 +1,15 @@
 // Destinations that are full or read-only. Root may write anywhere, so both are real file systems, mounted for the test.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { sha1Of } from '../harness/files.ts';
+import { mountRefusal, withMount } from '../harness/mount.ts';
 import { testOrSkip } from '../harness/skip.ts';
 import { until } from '../harness/until.ts';
 import { type Daemon, inWorld } from '../harness/world.ts';
 
 const MiB = 1 << 20;
-
-/** Why nothing can be mounted here; null: it can. */
-function mountRefusal(): string | null {
-  const dir = mkdtempSync(join(tmpdir(), 'mt-mount-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', dir], { stdio: 'pipe' });
-    execFileSync('umount', [dir], { stdio: 'pipe' });
-    return null;
-  } catch (error) {
-    return `cannot mount a tmpfs here (${(error as Error).message.split('\n')[0]})`;
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
-}
-
-async function withMount(dir: string, options: string, body: () => Promise<void>): Promise<void> {
-  mkdirSync(dir, { recursive: true });
-  execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', dir]);
-  try {
-    await body();
-  } finally {
-    execFileSync('umount', ['-l', dir]);
-  }
-}
 
 const reason = mountRefusal();
 const test = suite('disk');
