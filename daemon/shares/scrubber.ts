@@ -13,7 +13,7 @@ import { Bitfield } from '../pieces/bitfield.ts';
 import type { Shares } from '../share.ts';
 import type { ShareRecord } from '../store/share-store.ts';
 import type { Pace, PieceChecker } from './check-pieces.ts';
-import { nextToScrub, Pacer, rateNow, type ScrubSettings } from './scrub-plan.ts';
+import { dueAtMs, nextToScrub, Pacer, rateNow, type ScrubSettings } from './scrub-plan.ts';
 import { keyOf } from './share-files.ts';
 
 /** Whether something is due is looked at so often. */
@@ -110,14 +110,8 @@ export class Scrubber {
 
   async #run(): Promise<void> {
     const { signal } = this.#closing;
-    const { shares, log } = this.#parts;
     while (!signal.aborted) {
-      const isAsked = (record: ShareRecord) => this.#asked.has(keyOf(record.userId, record));
-      const nowMs = Date.now();
-      const there = shares.records().filter((record) => {
-        return !shares.problemOf(record) && (this.#restUntilMs.get(keyOf(record.userId, record)) ?? 0) <= nowMs;
-      });
-      const next = nextToScrub(there, isAsked, this.#settings, nowMs);
+      const next = this.#next(Date.now());
       if (!next) {
         await sleep(LOOK_MS, null, { signal, ref: false }).catch(() => {});
         continue;
@@ -127,12 +121,26 @@ export class Scrubber {
         await this.#inBackground(next);
       } catch (error) {
         if (signal.aborted) return;
-        log.warn({ err: error, group: next.groupId, file: next.fileName }, 'a share could not be read again');
+        this.#parts.log.warn(
+          { err: error, group: next.groupId, file: next.fileName },
+          'a share could not be read again',
+        );
         this.#restUntilMs.set(keyOf(next.userId, next), Date.now() + FAILED_REST_MS);
       } finally {
         this.#running = null;
       }
     }
+  }
+
+  /** Looked for every second among perhaps 100,000 shares: what few of them fail comes first. */
+  #next(nowMs: number): ShareRecord | null {
+    const { shares } = this.#parts;
+    const isAsked = (record: ShareRecord) => this.#asked.size > 0 && this.#asked.has(keyOf(record.userId, record));
+    const due = shares.records().filter((record) => dueAtMs(record, isAsked(record), this.#settings) <= nowMs);
+    const there = due.filter((record) => {
+      return !shares.problemOf(record) && (this.#restUntilMs.get(keyOf(record.userId, record)) ?? 0) <= nowMs;
+    });
+    return nextToScrub(there, isAsked, this.#settings, nowMs);
   }
 
   async #inBackground(record: ShareRecord): Promise<void> {

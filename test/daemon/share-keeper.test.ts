@@ -113,11 +113,11 @@ function daemon(directory: string, fetchPieces: Fetch = nobody) {
   return { shares, keeper, scrub, state, isShared, close };
 }
 
-function shareFile(shares: Shares, path: string): void {
+function shareFile(shares: Shares, path: string, fileName = FILE.fileName): void {
   writeFileSync(path, CONTENT);
   const encoded = encodeManifest(MANIFEST);
   const found = identityOf(lstatSync(path, { bigint: true }));
-  const share = { ...FILE, path, ...found, manifest: encoded, manifestHash: manifestHash(encoded) };
+  const share = { ...FILE, fileName, path, ...found, manifest: encoded, manifestHash: manifestHash(encoded) };
   shares.addDownloaded(share).catch(() => {});
 }
 
@@ -190,6 +190,30 @@ test('a file that its user writes to during the repair is left as it is', async 
   assert.is(asked, 1);
 });
 
+test('an edit between a look at the file and the write is seen, and ends the repair there', async () => {
+  const directory = temporary();
+  const path = join(directory, 'home', 'files', 'f');
+  let reads = 0;
+  const { shares, scrub, state, keeper } = daemon(directory, async (request) => {
+    const file = await everybody(request);
+    const read = file.read.bind(file);
+    file.read = (part, done) => {
+      if (++reads === 2) appendFileSync(path, ' and an edit');
+      read(part, done);
+    };
+    return file;
+  });
+  shareFile(shares, path);
+  rot(shares, path, 1);
+  rot(shares, path, 2);
+  assert.is((await scrub()).rotten, 2);
+  await until('the repair is over', async () => keeper.status().repairing === 0 && (await state()).state === 'changed');
+  const bytes = readFileSync(path);
+  assert.equal(bytes.subarray(PIECE, 2 * PIECE), CONTENT.subarray(PIECE, 2 * PIECE), 'the first was written');
+  assert.is(bytes.subarray(2 * PIECE + 7, 2 * PIECE + 13).toString(), 'rotten');
+  assert.ok(bytes.toString().endsWith(' and an edit'));
+});
+
 test('renamed: found by its inode, with what is rotten of it; touched or replaced by a copy: read again', async () => {
   const directory = temporary();
   const files = join(directory, 'home', 'files');
@@ -214,14 +238,21 @@ test('renamed: found by its inode, with what is rotten of it; touched or replace
 test('an edited file is not found again in a copy that its user kept', async () => {
   const directory = temporary();
   const path = join(directory, 'home', 'files', 'f');
-  const { shares, state, keeper } = daemon(directory);
+  const { shares, state } = daemon(directory);
   shareFile(shares, path);
   cpSync(path, `${path}.bak`);
   const edited = Buffer.from(CONTENT);
   edited.write('edited', 10);
   writeFileSync(path, edited);
-  await until('noticed', async () => (await state()).state === 'changed');
-  await keeper.close(); // after the search under way
+  // Searches run one after the other: a file that was found twice since says that this one was looked for.
+  const other = { ...FILE, fileName: 'other' };
+  shareFile(shares, join(directory, 'home', 'files', '0'), other.fileName);
+  for (const name of ['1', '2']) {
+    const moved = join(directory, 'home', 'files', name);
+    renameSync(shares.record(other)!.path, moved);
+    await until('found', () => shares.record(other)!.path === moved);
+  }
+  assert.is((await state()).state, 'changed');
   assert.is(shares.record(FILE)!.path, path);
 });
 
