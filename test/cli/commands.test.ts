@@ -17,7 +17,20 @@ const requests = [{ user_id: 'bob', at: 1_700_000_000_000 }];
 const files = [{ file_name: 'a b.txt', size: 2_097_152, sha1: SHA1, piece_count: 32, seeders: 1 }];
 const seeders = [{ user_id: 'alice', pieces: 32, complete: true }];
 const sessions = [{ session: SESSION, this_daemon: true, address: '127.0.0.1:18000', online: true, since: 0 }];
-const shares = [{ ...labFile, path: '/tmp/a b.txt', state: 'shared' as const }];
+const shares = [
+  { ...labFile, path: '/tmp/a b.txt', state: 'shared' as const },
+  { group_id: 'lab', file_name: 'lost.bin', path: '/tmp/lost.bin', state: 'missing' as const, note: 'put it back' },
+];
+const scrubbing = {
+  rate: 8_388_608,
+  interval_ms: 2_592_000_000,
+  running: { ...labFile, bytes_done: 50, size: 100 },
+  repairing: 1,
+  bytes_checked: 4_096,
+  pieces_damaged: 2,
+  pieces_repaired: 1,
+  shares: [{ ...labFile, checked_at: null, damaged_pieces: 2 }],
+};
 const uploaded = { ...labFile, size: 5, sha1: SHA1, piece_count: 1, new_file: true };
 const fetched = {
   ...labFile,
@@ -186,7 +199,31 @@ const CASES: Case[] = [
     json: { path: '/tmp/out', group_ids: ['lab'] },
     shows: /No longer watching out for lab/,
   },
-  { words: ['show_shares'], params: {}, json: { shares }, shows: /a b\.txt +shared +\/tmp\/a b\.txt/ },
+  {
+    words: ['show_shares'],
+    params: {},
+    json: { shares },
+    shows: /a b\.txt +shared +\/tmp\/a b\.txt\n.*\nlost\.bin: put it back\n$/,
+  },
+  {
+    words: ['relocate', 'lab', 'a b.txt', 'sub/../a b.txt'],
+    params: { ...labFile, path: '/tmp/a b.txt' },
+    json: { ...labFile, path: '/tmp/a b.txt' },
+    shows: /is shared from \/tmp\/a b\.txt now/,
+  },
+  {
+    words: ['scrub', 'lab', 'a b.txt'],
+    params: labFile,
+    json: { ...labFile, pieces: 40, damaged_pieces: 2 },
+    shows: /^2 of 40 pieces are damaged/,
+  },
+  {
+    words: ['scrub', '--all'],
+    method: 'scrub_status',
+    params: { start: true },
+    json: scrubbing,
+    shows: /reads +lab a b\.txt, 50%\n[\s\S]*2 damaged, 1 repaired\n[\s\S]*lab +a b\.txt +not yet +2\n$/,
+  },
   { words: ['status'], params: {}, json: status, shows: /leader +tracker 2/ },
   { words: ['tracker_status'], params: {}, json: trackers, shows: /1 +127\.0\.0\.1:5353 +leader +3 +9/ },
 ];
@@ -212,6 +249,9 @@ test.before(async () => {
     unwatch: ({ path }) => ({ path, group_ids: ['lab'] }),
     list_watches: () => ({ watches }),
     show_shares: () => ({ shares }),
+    relocate: ({ group_id, file_name, path }) => ({ group_id, file_name, path }),
+    scrub: ({ group_id, file_name }) => ({ group_id, file_name, pieces: 40, damaged_pieces: 2 }),
+    scrub_status: () => scrubbing,
     tracker_status: () => trackers,
   });
 });
