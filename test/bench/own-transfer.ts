@@ -1,12 +1,14 @@
 // One run of a transfer scenario through mini-torrent's real programs: `mt download_file` from its start to its exit. While it
 // runs, a control connection asks the daemons again and again, so that a busy event loop is seen from outside.
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { ControlClient } from '../../cli/control-client.ts';
 import type { ControlApi } from '../../codec/control-api.ts';
 import type { Result } from '../../codec/rpc.ts';
 import { sha1Of } from '../harness/files.ts';
+import { until } from '../harness/until.ts';
 import { type Daemon, World } from '../harness/world.ts';
 import { pause } from './closed-loop.ts';
+import { scrape } from './tracker-metrics.ts';
 import {
   type Contender,
   cpuSeconds,
@@ -21,8 +23,11 @@ import {
 export const OWN_NAME = 'mini-torrent';
 const GROUP = 'bench';
 const FILE = 'payload';
-const PROBE_MS = 10;
+/** Often enough for a 99th percentile of some hundred answers, rare enough to leave the cores to those who are measured. */
+const PROBE_MS = 25;
 const CALL_MS_MAX = 10_000;
+/** What prom-client's histogram counts even when the loop does not stand still. */
+const LOOP_RESOLUTION_MS = 10;
 
 /** @param profileDir where the daemons leave CPU profiles; empty: nowhere. Timings with profiles are not to be quoted. */
 export function ownTransfer(profileDir: string): Contender {
@@ -45,11 +50,13 @@ export function ownTransfer(profileDir: string): Contender {
 
 async function runIn(world: World, scenario: Scenario, payload: Payload): Promise<Run> {
   const limit = scenario.uploadLimit > 0 ? ['--upload-limit', String(scenario.uploadLimit)] : [];
-  const start = async (name: string) => world.daemon(name).start(...limit);
+  // The first of each side is watched from inside too: with its metrics, which cost some MiB and some wake-ups.
+  const start = async (role: string, i: number) =>
+    world.daemon(`${role}-${i}`).start(...limit, ...(i === 0 ? ['--metrics-port', '0'] : []));
   const seeders: Daemon[] = [];
-  for (let i = 0; i < scenario.seeders; i++) seeders.push(await start(`seeder-${i}`));
+  for (let i = 0; i < scenario.seeders; i++) seeders.push(await start('seeder', i));
   const leechers: Daemon[] = [];
-  for (let i = 0; i < scenario.leechers; i++) leechers.push(await start(`leecher-${i}`));
+  for (let i = 0; i < scenario.leechers; i++) leechers.push(await start('leecher', i));
   delete world.env.NODE_OPTIONS;
   for (const daemon of world.daemons) await daemon.enter();
   await world.group(GROUP, seeders[0]!, ...seeders.slice(1), ...leechers);
@@ -64,13 +71,19 @@ async function runIn(world: World, scenario: Scenario, payload: Payload): Promis
   const pids = (daemons: readonly Daemon[]) => daemons.map((daemon) => daemon.program.pid);
   const cpuOf = (daemons: readonly Daemon[]) => sum(pids(daemons).map(cpuSeconds));
   const before = { seeders: cpuOf(seeders), leechers: cpuOf(leechers) };
-  const probes = await Promise.all([Probe.start(seeders[0]!), Probe.start(leechers[0]!)]);
+  const watched = [seeders[0]!, leechers[0]!];
+  const probes = await Promise.all(watched.map((daemon) => Probe.start(daemon)));
+  await Promise.all(watched.map(loopStandsMs)); // counted anew from here
   const from = performance.now();
   await Promise.all(leechers.map((leecher) => leecher.ok('download_file', GROUP, FILE, leecher.path('copy'))));
   const seconds = (performance.now() - from) / 1000;
   const after = { seeders: cpuOf(seeders), leechers: cpuOf(leechers) };
+  const standsMs = await Promise.all(watched.map(loopStandsMs));
   const latencies = (await Promise.all(probes.map((probe) => probe.end()))).flat();
 
+  const exitedAt = performance.now();
+  await until('the copies are safe from a power loss', () => leechers.every(isSettled), { everyMs: 5 });
+  const settledS = (performance.now() - exitedAt) / 1000;
   for (const leecher of leechers) {
     if (sha1Of(leecher.path('copy')) !== payload.sha1) throw new Error(`the copy of ${leecher.name} differs`);
     rmSync(leecher.path('copy'));
@@ -90,8 +103,22 @@ async function runIn(world: World, scenario: Scenario, payload: Payload): Promis
       'useless %': (100 * (sum(fetched.map((status) => status.bytes_downloaded)) - wanted)) / wanted,
       'control p99 ms': latencies.sort((a, b) => a - b)[Math.floor(latencies.length * 0.99)] ?? 0,
       'control max ms': latencies.at(-1) ?? 0,
+      'loop p99 ms': Math.max(...standsMs),
+      'synced after s': settledS,
     },
   };
+}
+
+/** 99 % of the event loop's turns since the last call were shorter, ms. */
+async function loopStandsMs({ program }: Daemon): Promise<number> {
+  const port = Number(/"port":(\d+),"msg":"metrics/.exec(program.stderr)?.[1]);
+  const seconds = (await scrape(port)).get('nodejs_eventloop_lag_p99_seconds') ?? 0;
+  return Math.max(0, seconds * 1000 - LOOP_RESOLUTION_MS);
+}
+
+/** Its downloads are synced: then the maps of their pieces go. */
+function isSettled(leecher: Daemon): boolean {
+  return readdirSync(leecher.path('data', 'downloads')).every((name) => !name.endsWith('.map'));
 }
 
 async function statusOf(daemon: Daemon): Promise<Result<ControlApi, 'status'>> {

@@ -39,7 +39,7 @@ export async function watchInside(port: number): Promise<() => Promise<LoadInsid
 }
 
 /** Lines of Prometheus' text format: name with labels, value. */
-function scrape(port: number): Promise<Samples> {
+export function scrape(port: number): Promise<Samples> {
   return new Promise((resolve, reject) => {
     get({ host: '127.0.0.1', port, path: '/metrics' }, (response) => {
       let text = '';
