@@ -10,15 +10,19 @@ const ENTRIES_MAX = 20_000;
 /** How far below a directory. */
 const DEPTH_MAX = 3;
 
-/** Every regular file and directory in the neighbourhood of `path`, nearest first. */
-export async function* neighbourhood(path: string): AsyncGenerator<Candidate> {
+/**
+ * Every regular file and directory in the neighbourhood of `path`, nearest first.
+ * @param ownUid whose directories may be gone up to: what is above a home or a mount is nobody's neighbourhood.
+ */
+export async function* neighbourhood(path: string, ownUid = process.getuid!()): AsyncGenerator<Candidate> {
   const home = await nearestDirectory(dirname(path));
   const above = dirname(home);
   const seen = new Set<string>();
   const budget = { entries: ENTRIES_MAX };
-  yield* below(home, seen, budget);
-  // Everything on this machine is no neighbourhood.
-  if (above !== home && above !== '/') yield* below(above, seen, budget);
+  const isOwn = async (directory: string) =>
+    directory !== '/' && (await lstat(directory).catch(() => null))?.uid === ownUid;
+  if (home === dirname(path) || (await isOwn(home))) yield* below(home, seen, budget);
+  if (above !== home && (await isOwn(above))) yield* below(above, seen, budget);
 }
 
 async function* below(root: string, seen: Set<string>, budget: { entries: number }): AsyncGenerator<Candidate> {

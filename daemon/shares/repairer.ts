@@ -13,6 +13,7 @@ import { Bitfield } from '../pieces/bitfield.ts';
 import type { Shares } from '../share.ts';
 import type { ShareRecord } from '../store/share-store.ts';
 import type { PieceChecker } from './check-pieces.ts';
+import { noSuchShare } from './scrubber.ts';
 import { keyOf } from './share-files.ts';
 
 const LOOK_MS = 5_000;
@@ -67,7 +68,11 @@ export class Repairer {
       if (performance.now() < (this.#attempts.get(key)?.nextAtMs ?? 0)) continue;
       this.#running.set(
         key,
-        this.#attempt(record, key).finally(() => this.#running.delete(key)),
+        this.#attempt(record, key).finally(() => {
+          this.#running.delete(key);
+          // More may have been found meanwhile.
+          this.kick();
+        }),
       );
     }
   }
@@ -109,7 +114,7 @@ export class Repairer {
     const { shares, dataPlane, directory } = this.#parts;
     const rotten = shares.rottenOf(record);
     const encoded = shares.manifestOf(record);
-    if (!rotten || !encoded) return 0;
+    if (!rotten || !encoded) throw noSuchShare(record);
     if (record.tree) throw new MtError('INVALID_ARGUMENT', 'files of a shared directory are not written to');
     const manifest = decodeManifest(encoded);
     await mkdir(directory, { recursive: true, mode: 0o700 });

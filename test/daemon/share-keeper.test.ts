@@ -266,13 +266,16 @@ test('the neighbourhood is near: not through links, not in hidden directories, n
   }
   symlinkSync(directory, join(home, 'files', 'link'));
   symlinkSync(join(home, 'other', 'c'), join(home, 'files', 'no'));
-  const seen = async (path: string) => {
+  const seen = async (path: string, ownUid?: number) => {
     const found = [];
-    for await (const { name, isDirectory } of neighbourhood(path)) if (!isDirectory) found.push(name);
+    for await (const { name, isDirectory } of neighbourhood(path, ownUid)) if (!isDirectory) found.push(name);
     return found;
   };
   assert.equal(await seen(join(home, 'files', 'gone')), ['a', 'b', 'c']);
   assert.equal(await seen(join(home, 'files', 'gone', 'too', 'f')), ['a', 'b', 'c'], 'what is left above it');
+  const other = process.getuid!() + 1;
+  assert.equal(await seen(join(home, 'files', 'gone'), other), ['a', 'b'], 'not above what is ours');
+  assert.equal(await seen(join(home, 'files', 'gone', 'f'), other), []);
 });
 
 test.run();
