@@ -8,7 +8,7 @@ import { sha256 } from '../../cluster/node/digest.ts';
 import { manifestHashes } from '../../cluster/state/lookups.ts';
 import { stateHash } from '../../cluster/state/state.ts';
 import { isDamage } from '../../cluster/store/database.ts';
-import { loadState } from '../../cluster/store/replay.ts';
+import { applyRows, loadState } from '../../cluster/store/replay.ts';
 import { DATABASE_FILE, MARK_FILE, Store } from '../../cluster/store/store.ts';
 import { encodeManifest } from '../../codec/manifest.ts';
 import { Prng } from '../sim/prng.ts';
@@ -68,6 +68,8 @@ function readAll(dir: string): Seen {
   const store = new Store(dir, 1, 'f'.repeat(32));
   try {
     const state = loadState(store, sha256);
+    // A flip may take away the newest snapshot, or how far the log was known to be decided: nobody was promised those.
+    for (const _ of applyRows(store.log, state, store.log.chainAt(state.index), store.log.lastIndex()));
     for (const hash of manifestHashes(state)) store.manifests.require(hash);
     return {
       incarnation: store.identity.incarnation,
