@@ -35,6 +35,8 @@ export class Limiter {
   setRate(bytesPerS: number): void {
     assert(bytesPerS >= 0);
     this.#refill();
+    // A debt is time on the line: what was sent at the old rate is not paid for at the new one.
+    if (this.#tokens < 0) this.#tokens *= this.#bytesPerS > 0 ? bytesPerS / this.#bytesPerS : 0;
     this.#bytesPerS = bytesPerS;
     this.#tokens = Math.min(this.#tokens, this.#burst());
     this.#serve();
@@ -63,6 +65,11 @@ export class Limiter {
     else this.#queues.set(key, [{ bytes, grant }]);
     this.#schedule();
     return false;
+  }
+
+  /** Of what was granted, so much is not used. */
+  refund(bytes: number): void {
+    this.#tokens += bytes;
   }
 
   close(): void {

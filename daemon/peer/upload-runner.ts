@@ -31,7 +31,8 @@ interface Job {
   readonly rest: { offset: number; size: number }[];
   /** Being read or waiting to be sent, in order. */
   readonly ahead: Part[];
-  granted: boolean;
+  /** Bytes that the limiter granted and that are not sent yet. */
+  granted: number;
   isAsking: boolean;
   /** The policy has forgotten it: nothing more is reported. */
   isStopped: boolean;
@@ -88,11 +89,11 @@ export class UploadRunner {
     const pieceSize = this.#options.file.place(piece).size;
     const blocks = runs.flatMap(({ first, count }) => Array.from({ length: count }, (_, i) => first + i));
     if (reverse) blocks.reverse();
-    const release = this.#options.limiter.releaseSize(BLOCK_SIZE);
-    const rest = blocks.flatMap((block) =>
-      cut(block * BLOCK_SIZE, Math.min(pieceSize, (block + 1) * BLOCK_SIZE), release),
-    );
-    const job: Job = { neighbour, piece, lane, rest, ahead: [], granted: false, isAsking: false, isStopped: false };
+    const rest = blocks.map((block) => {
+      const offset = block * BLOCK_SIZE;
+      return { offset, size: Math.min(pieceSize - offset, BLOCK_SIZE) };
+    });
+    const job: Job = { neighbour, piece, lane, rest, ahead: [], granted: 0, isAsking: false, isStopped: false };
     lane.jobs.push(job);
     if (lane.jobs[0] === job) this.#pump(lane);
   }
@@ -106,6 +107,7 @@ export class UploadRunner {
     job.isStopped = true;
     this.#cutAfterBlock(job);
     if (job.rest.length + job.ahead.length > 0) return;
+    this.#refund(job, 0);
     lane.jobs.splice(index, 1);
     this.#pump(lane);
   }
@@ -120,6 +122,7 @@ export class UploadRunner {
     this.#readAhead(job);
     while (lane.jobs[0] === job && job.ahead[0]?.isRead) {
       if (lane.link.unsentBlocks >= UNSENT_BLOCKS_MAX) return this.#noteFull(lane);
+      if (job.ahead[0].size > this.#releaseSize) return this.#readAgain(job);
       if (!this.#isGranted(job)) return;
       this.#sendNext(job);
     }
@@ -130,7 +133,7 @@ export class UploadRunner {
     while (job.ahead.length < READ_AHEAD && job.rest.length > 0) {
       const buffer = buffers.take();
       if (!buffer) return this.#awaitBuffer(job.lane);
-      const { offset, size } = job.rest.shift()!;
+      const { offset, size } = this.#cutNext(job.rest);
       const part: Part = { offset, size, buffer, isRead: false, isDropped: false };
       job.ahead.push(part);
       const position = file.place(job.piece).position + offset;
@@ -143,6 +146,26 @@ export class UploadRunner {
     }
   }
 
+  get #releaseSize(): number {
+    return this.#options.limiter.releaseSize(BLOCK_SIZE);
+  }
+
+  /** As much of the first block, or of what is left of it, as may be released at a time. */
+  #cutNext(rest: { offset: number; size: number }[]): { offset: number; size: number } {
+    const { offset, size: left } = rest.shift()!;
+    const size = Math.min(left, this.#releaseSize);
+    if (size < left) rest.unshift({ offset: offset + size, size: left - size });
+    return { offset, size };
+  }
+
+  /** The limit was lowered: what was read ahead is too much for one release. */
+  #readAgain(job: Job): void {
+    const parts = job.ahead.splice(0);
+    job.rest.unshift(...parts.map(({ offset, size }) => ({ offset, size })));
+    this.#dropParts(parts);
+    this.#readAhead(job);
+  }
+
   #awaitBuffer(lane: Lane): void {
     if (lane.awaitsBuffer) return;
     lane.awaitsBuffer = true;
@@ -153,21 +176,30 @@ export class UploadRunner {
   }
 
   #isGranted(job: Job): boolean {
-    if (job.granted) return true;
+    if (job.granted > 0) return true;
     if (job.isAsking) return false;
-    job.granted = this.#options.limiter.take(job.ahead[0]!.size, job.lane.link.userId, () => {
+    const { lane, ahead } = job;
+    const { size } = ahead[0]!;
+    const isNow = this.#options.limiter.take(size, lane.link.userId, () => {
       job.isAsking = false;
-      job.granted = true;
-      if (job.lane.jobs[0] === job) this.#pump(job.lane);
+      job.granted = size;
+      if (!lane.jobs.includes(job)) this.#refund(job, 0);
+      else if (lane.jobs[0] === job) this.#pump(lane);
     });
-    job.isAsking = !job.granted;
-    return job.granted;
+    job.granted = isNow ? size : 0;
+    job.isAsking = !isNow;
+    return isNow;
+  }
+
+  #refund(job: Job, used: number): void {
+    if (job.granted > used) this.#options.limiter.refund(job.granted - used);
+    job.granted = 0;
   }
 
   #sendNext(job: Job): void {
     const { lane, piece } = job;
     const { offset, size, buffer } = job.ahead.shift()!;
-    job.granted = false;
+    this.#refund(job, size);
     writeBlockFrameHeader(buffer, { piece, offset, size });
     this.#options.onContent(size);
     lane.link.sendContent(buffer.subarray(0, BLOCK_FRAME_HEADER_SIZE + size), () => {
@@ -202,6 +234,7 @@ export class UploadRunner {
   }
 
   #drop(job: Job): void {
+    this.#refund(job, 0);
     this.#dropParts(job.ahead.splice(0));
     job.rest.length = 0;
   }
@@ -229,10 +262,4 @@ export class UploadRunner {
     lane.isBlocked = false;
     this.#options.report({ type: 'upload-writable', neighbour: lane.neighbour });
   }
-}
-
-function cut(from: number, to: number, size: number): { offset: number; size: number }[] {
-  const parts = [];
-  for (let offset = from; offset < to; offset += size) parts.push({ offset, size: Math.min(size, to - offset) });
-  return parts;
 }

@@ -78,6 +78,26 @@ test('what was granted beyond the tokens is earned before more is granted', asyn
   assert.ok(performance.now() - beganMs >= 150, `${performance.now() - beganMs} ms`);
 });
 
+test('a debt is time, not bytes: a lowered limit does not pay for what a higher one let through', async () => {
+  const limiter = new Limiter(1024 * KiB);
+  assert.ok(limiter.take(100 * KiB, 'a', () => {}));
+  limiter.setRate(KiB);
+  const beganMs = performance.now();
+  await new Promise<void>((resolve) => {
+    if (limiter.take(1, 'b', resolve)) resolve();
+  });
+  assert.ok(performance.now() - beganMs < 1_000, `${performance.now() - beganMs} ms`);
+  limiter.close();
+});
+
+test('what is given back can be had again', () => {
+  const limiter = new Limiter(KiB);
+  assert.ok(limiter.take(10 * KiB, 'a', () => {}));
+  limiter.refund(10 * KiB);
+  assert.ok(limiter.take(1, 'a', () => {}));
+  limiter.close();
+});
+
 test('a limited sender releases little at a time', () => {
   assert.is(new Limiter(64 * KiB).releaseSize(256 * KiB), 4 * KiB);
   assert.is(new Limiter(2_000 * KiB).releaseSize(256 * KiB), 100 * KiB);

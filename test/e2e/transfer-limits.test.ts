@@ -12,12 +12,13 @@ import { type Daemon, inWorld, type World } from '../harness/world.ts';
 const KiB = 1024;
 const MiB = 1024 * KiB;
 const WINDOW_MS = 5_000;
-/** A TLS record: the least that a connection can read, so the least by which two looks at a limited download differ. */
-const RECORD_BYTES = 16 * KiB;
+/** What one read of a socket may bring: so much a connection may be ahead when one looks, and pays for it before it reads on. */
+const READ_BYTES = 64 * KiB;
 const test = suite('transfer-limits');
 
-function assertExact(what: string, bytesPerS: number, limit: number, connections = 1): void {
-  const off = Math.abs(bytesPerS - limit) - (connections * RECORD_BYTES * 1000) / WINDOW_MS;
+/** @param readers connections of a limited download; 0: of a limited upload, which is exact. */
+function assertExact(what: string, bytesPerS: number, limit: number, readers = 0): void {
+  const off = Math.abs(bytesPerS - limit) - (readers * READ_BYTES * 1000) / WINDOW_MS;
   assert.ok(off <= 0.03 * limit, `${what}: ${bytesPerS} bytes a second, the limit is ${limit}`);
 }
 
@@ -42,13 +43,13 @@ async function upwards(seeder: Daemon, modest: Daemon, greedy: readonly [Daemon,
   assertExact('up, 64K', await meter.rate('up', WINDOW_MS), 64 * KiB);
   await meter.ask('limits', { up: 6 * MiB, down: null });
   assertExact('up, raised on the way', await meter.rate('up', WINDOW_MS), 6 * MiB);
-  await meter.ask('limits', { up: 4 * MiB, down: null });
+  await meter.ask('limits', { up: 3 * MiB, down: null });
   await Promise.all(greedy.map((taker) => taker.ok('download_file', 'lab', 'up', '.', '--detach')));
   for (const name of ['up-2', 'up-3']) await greedy[0].ok('download_file', 'lab', name, '.', '--detach');
   const meters = await Promise.all(takers.map(Meter.of));
   await Promise.all(meters.map((one) => one.when('it comes', 'up', ({ bytes_done }) => bytes_done > 0)));
   const [all, own] = await Promise.all([meter.rate('up', WINDOW_MS), meters[0]!.rate('down', WINDOW_MS)]);
-  assertExact('up, lowered, several connections', all, 4 * MiB);
+  assertExact('up, lowered, several connections', all, 3 * MiB);
   assert.ok(Math.abs(own / all - 0.5) < 0.05, `the user with one connection got ${own} of ${all} bytes a second`);
   for (const one of [meter, ...meters]) one.close();
 }
@@ -61,18 +62,13 @@ async function downwards(leecher: Daemon, one: Daemon, other: Daemon): Promise<v
   await meter.ask('limits', { up: null, down: 5 * MiB });
   await leecher.ok('download_file', 'lab', 'down', '.', '--detach', '--peer', one.name);
   await meter.when('it comes', 'down', ({ bytes_done }) => bytes_done > 0);
-  assertExact('down, one connection', await meter.rate('down', WINDOW_MS), 5 * MiB);
+  assertExact('down, one connection', await meter.rate('down', WINDOW_MS), 5 * MiB, 1);
   await leecher.ok('cancel_download', 'lab', 'down');
   await leecher.ok('download_file', 'lab', 'down', '.', '--detach');
   await meter.when('both send', 'down', ({ peers }) => peers === 2);
   assertExact('down, two connections', await meter.rate('down', WINDOW_MS), 5 * MiB, 2);
-  await meter.ask('limits', { up: null, down: 64 * KiB });
-  // What was read when the limit was 5M is paid for first.
-  await meter.rate('down', 500);
-  assertExact('down, 64K', await meter.rate('down', WINDOW_MS), 64 * KiB, 2);
-  const row = await meter.row('down');
-  assert.is(row?.state, 'downloading');
-  assert.not.match(leecher.program.stderr, 'went silent', 'a source that we do not read from is not dead');
+  await meter.ask('limits', { up: null, down: MiB });
+  assertExact('down, lowered on the way', await meter.rate('down', WINDOW_MS), MiB, 2);
   meter.close();
 }
 
@@ -99,7 +95,8 @@ async function undisturbed(world: World, limited: Daemon, seeder: Daemon): Promi
       await until('it answers', () => taker.pongAtMs >= askedAtMs);
       waits.push(taker.pongAtMs - askedAtMs);
       const { haves } = taker;
-      const { bytes_done: done } = (await meter.row('slow'))!;
+      const { bytes_done: done, peers } = (await meter.row('slow'))!;
+      assert.is(peers, 1, 'a source that is hardly read from is not taken for dead');
       if (turn % 10 > 0) continue;
       await meter.when('another piece', 'slow', ({ bytes_done }) => bytes_done > done);
       const verifiedAtMs = performance.now();
