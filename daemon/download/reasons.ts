@@ -52,7 +52,7 @@ export function explainStandstill(
 }
 
 /** The codes are part of the public face (`reason_code`): they are added to, never changed. */
-export function explain(standstill: Standstill): Reason {
+function explain(standstill: Standstill): Reason {
   const { known, banned, linked, useful, errors, trackers, isAsked, onlyUser, limit } = standstill;
   if (limit !== null)
     return { code: 'LIMITED', text: `This daemon downloads at most ${count(limit, 'byte')} a second` };
