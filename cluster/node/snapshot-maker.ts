@@ -62,7 +62,9 @@ export class SnapshotMaker {
       term: this.#store.log.term(state.index)!,
       membership: this.#driver.appliedMembership,
       hash: createHash('sha256'),
-      unused: this.#isReceiving() ? [] : this.#store.manifests.unused((hash) => manifestInUse(state, hash)),
+      unused: this.#isReceiving()
+        ? []
+        : this.#store.manifests.unused(state.manifests.size, (hash) => manifestInUse(state, hash)),
       startedMs: performance.now(),
       chunkCount: 0,
       size: 0,

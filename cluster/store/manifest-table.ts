@@ -12,12 +12,14 @@ export class ManifestTable {
   readonly #delete: Statement<[Uint8Array]>;
   readonly #hashes: Statement<[], { hash: Buffer }>;
   readonly #named: Statement<[number], { hash: Buffer }>;
+  readonly #count: Statement<[], { count: number }>;
 
   constructor(db: Db) {
     this.#insert = db.prepare('INSERT INTO manifests (hash, data) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING');
     this.#select = db.prepare('SELECT data FROM manifests WHERE hash = ?');
     this.#delete = db.prepare('DELETE FROM manifests WHERE hash = ?');
     this.#hashes = db.prepare('SELECT hash FROM manifests');
+    this.#count = db.prepare('SELECT count(*) AS count FROM manifests');
     this.#named = db.prepare(
       'SELECT manifest_hash AS hash FROM entries WHERE log_index > ? AND manifest_hash IS NOT NULL',
     );
@@ -48,8 +50,9 @@ export class ManifestTable {
     for (const hash of hashes) this.#delete.run(hash);
   }
 
-  /** Every hash that `isUsed` says no to. */
-  unused(isUsed: (hash: Uint8Array) => boolean): Uint8Array[] {
+  /** Every hash that `isUsed` says no to. @param used how many are used: when there are no more here, none is looked at. */
+  unused(used: number, isUsed: (hash: Uint8Array) => boolean): Uint8Array[] {
+    if (this.#count.get()!.count <= used) return []; // 100,000 of them would take 0.2 s, while commands wait
     const unused: Uint8Array[] = [];
     for (const { hash } of this.#hashes.iterate()) if (isBlob(hash) && !isUsed(hash)) unused.push(hash);
     return unused;
