@@ -4,7 +4,6 @@ import { toMtError } from '../codec/errors.ts';
 import { formatAddress } from '../codec/ids.ts';
 import { createLog } from '../codec/service/log.ts';
 import { notifySystemd } from '../codec/service/notify.ts';
-import { boundYoungGeneration } from '../codec/service/young-generation.ts';
 import { type DaemonArguments, parseArguments, USAGE } from './arguments.ts';
 import { limitsAtStart } from './control/transfers.ts';
 import { type RunningDaemon, startDaemon, VERSION } from './daemon.ts';
@@ -13,8 +12,6 @@ import { monitorDaemon } from './metrics.ts';
 
 /** A clean stop takes milliseconds; a disk that hangs may not keep us. */
 const STOP_MS_MAX = 5_000;
-/** Content is not on the heap, only short-lived messages are. */
-const YOUNG_GENERATION_MIB = 4;
 
 async function main(): Promise<void> {
   const args = parseArguments(process.argv.slice(2), process.env);
@@ -26,7 +23,6 @@ async function main(): Promise<void> {
 }
 
 async function run(args: DaemonArguments): Promise<void> {
-  boundYoungGeneration(YOUNG_GENERATION_MIB);
   const log = createLog(args.logLevel, {});
   const fatal = (error: unknown) => {
     log.fatal({ err: error }, 'mt-peerd cannot go on');
