@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { isMtError, MtError } from '../../codec/errors.ts';
 import { decodeTree, type Tree } from '../../codec/tree.ts';
-import { identityOf } from '../disk/file-identity.ts';
+import { type FileIdentity, identityOf } from '../disk/file-identity.ts';
 import { diskError } from '../disk/piece-file.ts';
 import { encodeTreeIndex } from './tree-index.ts';
 
@@ -162,7 +162,7 @@ function treeDestinationExists(destination: string): MtError {
  */
 export async function indexUnpacked(root: string, document: Uint8Array): Promise<Uint8Array> {
   const files = decodeTree(document).entries.filter(({ kind }) => kind !== 'directory');
-  const found = [];
+  const found: (FileIdentity & { path: string })[] = [];
   for (let from = 0; from < files.length; from += LOOKS_AT_ONCE) {
     const looks = files.slice(from, from + LOOKS_AT_ONCE).map(async ({ path }) => {
       return { path, ...identityOf(await lstat(join(root, path), { bigint: true })) };
