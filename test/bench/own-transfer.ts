@@ -29,8 +29,11 @@ const CALL_MS_MAX = 10_000;
 /** What prom-client's histogram counts even when the loop does not stand still. */
 const LOOP_RESOLUTION_MS = 10;
 
-/** @param profileDir where the daemons leave CPU profiles; empty: nowhere. Timings with profiles are not to be quoted. */
-export function ownTransfer(profileDir: string): Contender {
+/**
+ * @param profileDir where the daemons leave CPU profiles; empty: nowhere. Timings with profiles are not to be quoted.
+ * @param isLoopWatched whether the first of each side is watched from inside too, which costs it some MiB and wake-ups.
+ */
+export function ownTransfer(profileDir: string, isLoopWatched: boolean): Contender {
   return {
     name: OWN_NAME,
     async run(scenario: Scenario, payload: Payload): Promise<Run> {
@@ -38,7 +41,7 @@ export function ownTransfer(profileDir: string): Contender {
       try {
         await world.startTrackers();
         if (profileDir) world.env.NODE_OPTIONS = `--cpu-prof --cpu-prof-dir=${profileDir}`;
-        const result = await runIn(world, scenario, payload);
+        const result = await runIn(world, scenario, payload, isLoopWatched);
         if (profileDir) await Promise.all(world.daemons.map((daemon) => daemon.program.stop()));
         return result;
       } finally {
@@ -48,11 +51,10 @@ export function ownTransfer(profileDir: string): Contender {
   };
 }
 
-async function runIn(world: World, scenario: Scenario, payload: Payload): Promise<Run> {
+async function runIn(world: World, scenario: Scenario, payload: Payload, isLoopWatched: boolean): Promise<Run> {
   const limit = scenario.uploadLimit > 0 ? ['--upload-limit', String(scenario.uploadLimit)] : [];
-  // The first of each side is watched from inside too: with its metrics, which cost some MiB and some wake-ups.
   const start = async (role: string, i: number) =>
-    world.daemon(`${role}-${i}`).start(...limit, ...(i === 0 ? ['--metrics-port', '0'] : []));
+    world.daemon(`${role}-${i}`).start(...limit, ...(isLoopWatched && i === 0 ? ['--metrics-port', '0'] : []));
   const seeders: Daemon[] = [];
   for (let i = 0; i < scenario.seeders; i++) seeders.push(await start('seeder', i));
   const leechers: Daemon[] = [];
@@ -73,12 +75,12 @@ async function runIn(world: World, scenario: Scenario, payload: Payload): Promis
   const before = { seeders: cpuOf(seeders), leechers: cpuOf(leechers) };
   const watched = [seeders[0]!, leechers[0]!];
   const probes = await Promise.all(watched.map((daemon) => Probe.start(daemon)));
-  await Promise.all(watched.map(loopStandsMs)); // counted anew from here
+  if (isLoopWatched) await Promise.all(watched.map(loopStandsMs)); // counted anew from here
   const from = performance.now();
   await Promise.all(leechers.map((leecher) => leecher.ok('download_file', GROUP, FILE, leecher.path('copy'))));
   const seconds = (performance.now() - from) / 1000;
   const after = { seeders: cpuOf(seeders), leechers: cpuOf(leechers) };
-  const standsMs = await Promise.all(watched.map(loopStandsMs));
+  const standsMs = isLoopWatched ? await Promise.all(watched.map(loopStandsMs)) : [];
   const latencies = (await Promise.all(probes.map((probe) => probe.end()))).flat();
 
   const exitedAt = performance.now();
@@ -103,7 +105,7 @@ async function runIn(world: World, scenario: Scenario, payload: Payload): Promis
       'useless %': (100 * (sum(fetched.map((status) => status.bytes_downloaded)) - wanted)) / wanted,
       'control p99 ms': latencies.sort((a, b) => a - b)[Math.floor(latencies.length * 0.99)] ?? 0,
       'control max ms': latencies.at(-1) ?? 0,
-      'loop p99 ms': Math.max(...standsMs),
+      ...(isLoopWatched && { 'loop p99 ms': Math.max(...standsMs) }),
       'synced after s': settledS,
     },
   };

@@ -1,4 +1,4 @@
-// npm run bench:transfer [-- --only one,four,flash,limited] [--rounds 3] [--peers libtorrent,aria2,transmission] [--size MIB] [--profile DIR]
+// npm run bench:transfer [-- --only one,four,flash,limited] [--rounds 3] [--peers libtorrent,aria2,transmission] [--size MIB] [--loop] [--profile DIR]
 // Transfers through the real programs: from the first `mt download_file` to the last one's exit, every copy compared, everything
 // encrypted, every piece and every whole file checked. With --peers, installed BitTorrent clients (plaintext, pieces checked) run
 // in turn with ours in every round, on the same file; the time of a client without a waiting daemon includes its start.
@@ -23,6 +23,7 @@ const { values } = parseArgs({
     peers: { type: 'string', default: '' },
     size: { type: 'string' },
     profile: { type: 'string', default: '' },
+    loop: { type: 'boolean', default: false },
   },
 });
 
@@ -30,7 +31,7 @@ if (values.peers && !process.env[IN_NAMESPACE] && canUnshare()) process.exitCode
 else await main();
 
 async function main(): Promise<void> {
-  const contenders = [ownTransfer(values.profile), ...torrentPeers()];
+  const contenders = [ownTransfer(values.profile, values.loop), ...torrentPeers()];
   const chosen = new Set(values.only.split(','));
   const dir = mkdtempSync(join(tmpdir(), 'mt-bench-'));
   try {
