@@ -210,9 +210,11 @@ testOrSkip(
 );
 
 const SWAPS: Record<string, (path: string) => void> = {
+  // Of the same size: with the same content beside it, the daemon would find that and share it from there.
   'a symlink in its place': (path) => {
-    renameSync(path, `${path}.old`);
-    symlinkSync(`${path}.old`, path);
+    writeFileSync(`${path}.like-it`, Buffer.alloc(statSync(path).size, 9));
+    unlinkSync(path);
+    symlinkSync(`${path}.like-it`, path);
   },
   'a symlink to a secret': (path) => {
     unlinkSync(path);
