@@ -96,33 +96,35 @@ test(
 
 test(
   'at the control socket: strangers that never finish are cut, others are served meanwhile',
-  inWorld(async (world) => {
-    const alice = await world.daemon('alice').start();
-    const sockets: Socket[] = [];
-    let closed = 0;
-    const hello = encodeFrame(
-      'hello',
-      encodeCbor({ versions: { min: 1, max: 1 }, hello: { program: 'x', version: '0' } }),
-    );
-    const says = [
-      Buffer.alloc(0),
-      hello.subarray(0, 9),
-      Buffer.from('GET / HTTP/1.1\r\n'),
-      encodeFrameHeader('hello', 2 ** 31),
-    ];
-    for (let i = 0; i < 200; i++) {
-      // Read, or its end would not be heard.
-      const socket = connect(alice.socket)
-        .on('error', () => {})
-        .resume();
-      socket.on('close', () => closed++);
-      socket.write(says[i % says.length]!);
-      sockets.push(socket);
-    }
-    assert.equal(await alice.ok('whoami'), { user_id: null });
-    await until('all are cut', () => closed === sockets.length, { timeoutMs: 15_000 });
-    assert.equal(await alice.ok('whoami'), { user_id: null });
-  }, 1),
+  begun(
+    inWorld(async (world) => {
+      const alice = await world.daemon('alice').start();
+      const sockets: Socket[] = [];
+      let closed = 0;
+      const hello = encodeFrame(
+        'hello',
+        encodeCbor({ versions: { min: 1, max: 1 }, hello: { program: 'x', version: '0' } }),
+      );
+      const says = [
+        Buffer.alloc(0),
+        hello.subarray(0, 9),
+        Buffer.from('GET / HTTP/1.1\r\n'),
+        encodeFrameHeader('hello', 2 ** 31),
+      ];
+      for (let i = 0; i < 200; i++) {
+        // Read, or its end would not be heard.
+        const socket = connect(alice.socket)
+          .on('error', () => {})
+          .resume();
+        socket.on('close', () => closed++);
+        socket.write(says[i % says.length]!);
+        sockets.push(socket);
+      }
+      assert.equal(await alice.ok('whoami'), { user_id: null });
+      await until('all are cut', () => closed === sockets.length, { timeoutMs: 15_000 });
+      assert.equal(await alice.ok('whoami'), { user_id: null });
+    }, 1),
+  ),
 );
 
 test(
