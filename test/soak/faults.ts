@@ -147,8 +147,7 @@ export class Faults {
   async #fill(): Promise<boolean> {
     if (!this.#mounted) return false;
     const filler = join(this.dataDir(SMALL_DISK), '..', 'filler');
-    const { bavail, bsize } = statfsSync(join(filler, '..'));
-    execFileSync('fallocate', ['-l', String(Math.max(1, bavail - 1) * bsize), filler]);
+    takeAllRoom(filler);
     await this.#wait(FULL_MS);
     rmSync(filler);
     return true;
@@ -186,5 +185,18 @@ export class Faults {
 
   get hasSmallDisk(): boolean {
     return this.#mounted;
+  }
+}
+
+/** The tracker writes at the same time: what was free a moment ago may be taken, then less is asked for. */
+function takeAllRoom(path: string): void {
+  for (let triesLeft = 10; ; triesLeft--) {
+    try {
+      const { bavail, bsize } = statfsSync(join(path, '..'));
+      execFileSync('fallocate', ['-l', String(Math.max(1, bavail - 1) * bsize), path], { stdio: 'ignore' });
+      return;
+    } catch (error) {
+      if (triesLeft === 0) throw error;
+    }
   }
 }
