@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { copyFileSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -28,6 +29,23 @@ function restore(cluster: TestCluster, number: number, file: string): void {
   rmSync(dataDir, { recursive: true, force: true });
   mkdirSync(dataDir, { mode: 0o700 });
   copyFileSync(file, join(dataDir, DATABASE_FILE));
+}
+
+/** recover at a terminal, where a person types the answer. */
+async function recoverTyping(cluster: TestCluster, answer: string, ...args: string[]): Promise<Ended> {
+  const program = join(import.meta.dirname, '../../cluster/bin/mt-trackerd.cjs');
+  const command = [process.execPath, program, 'recover', ...args].map((word) => `'${word}'`).join(' ');
+  const env = { ...process.env, XDG_STATE_HOME: cluster.dir, SHELL: '/bin/sh' };
+  const child = spawn('script', ['-qec', command, '/dev/null'], { env, stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended: Ended = { code: null, stdout: '', stderr: '' };
+  child.stdout.on('data', (chunk: Buffer) => {
+    ended.stdout += chunk;
+  });
+  const closed = new Promise<number | null>((resolve) => child.once('close', resolve));
+  await until('it asks', () => /Type "recover" to go on/.test(ended.stdout));
+  child.stdin.write(`${answer}\n`);
+  ended.code = await closed;
+  return ended;
 }
 
 async function untilWell(cluster: TestCluster, at: number): Promise<void> {
@@ -112,7 +130,16 @@ test('recover founds a new cluster on what one tracker has; the others join with
   assert.is(untouched.identity!.cluster_id, clusterId);
   untouched.close();
 
-  await ok(cluster, 'recover', cluster.infoFile, '2', '--data-dir', dataDir, '--yes');
+  const declined = await recoverTyping(cluster, 'yes?', cluster.infoFile, '2', '--data-dir', dataDir);
+  assert.is.not(declined.code, 0);
+  assert.match(declined.stdout, /Nothing was changed/);
+  const stillUntouched = openArchive(dataDir);
+  assert.is(stillUntouched.identity!.cluster_id, clusterId);
+  stillUntouched.close();
+
+  const agreed = await recoverTyping(cluster, 'recover', cluster.infoFile, '2', '--data-dir', dataDir);
+  assert.is(agreed.code, 0, agreed.stdout);
+  assert.match(agreed.stdout, /What is lost[\s\S]*Done\. The new cluster is/);
   rmSync(cluster.tracker(3).dataDir, { recursive: true });
   for (const { number } of cluster.trackers) cluster.spawn(number);
   await until('the second leads', () => /leads now/.test(cluster.tracker(2).stderr));
