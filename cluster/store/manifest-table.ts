@@ -4,11 +4,19 @@ import type { Statement } from 'better-sqlite3';
 import type { Attachment } from './attachments.ts';
 import { DamageError, type Db, isBlob } from './database.ts';
 
+/** Tree sizes that are remembered once their manifests' hashes were right. */
+const TREE_SIZES_MAX = 10_000;
+/** Where codec/manifest.ts has the version's last byte and a directory's tree size. */
+const VERSION_AT = 7;
+const TREE_SIZE_AT = 48;
+const TREE_VERSION = 2;
+
 export class ManifestTable {
   readonly #insert: Statement<[Uint8Array, Uint8Array]>;
   readonly #select: Statement<[Uint8Array], { data: Buffer }>;
   readonly #exists: Statement<[Uint8Array]>;
-  readonly #tree: Statement<[Uint8Array], { size: Buffer }>;
+  readonly #tree: Statement<[Uint8Array]>;
+  readonly #treeSizes = new Map<string, number>();
   readonly #delete: Statement<[Uint8Array]>;
   readonly #hashes: Statement<[], { hash: Buffer }>;
   readonly #named: Statement<[number], { hash: Buffer }>;
@@ -24,9 +32,9 @@ export class ManifestTable {
       'SELECT manifest_hash AS hash FROM entries WHERE log_index > ? AND manifest_hash IS NOT NULL',
     );
     this.#exists = db.prepare('SELECT 1 FROM manifests WHERE hash = ?');
-    // The words of the index tree_manifests: answered from it alone, without reading the manifest.
+    // The words of the index tree_manifests: answered from it alone, without reading the manifests of plain files.
     this.#tree = db.prepare(
-      `SELECT substr(data, 49, 4) AS size FROM manifests INDEXED BY tree_manifests WHERE hash = ? AND substr(data, 8, 1) = x'02'`,
+      `SELECT 1 FROM manifests INDEXED BY tree_manifests WHERE hash = ? AND substr(data, 8, 1) = x'02'`,
     );
   }
 
@@ -39,10 +47,21 @@ export class ManifestTable {
     return this.#exists.get(hash) !== undefined;
   }
 
-  /** Bytes of the tree document of a directory's manifest; null for a file's, and for one that is not here. */
+  /**
+   * Bytes of the tree document of a directory's manifest; null for a file's, and for one that is not here.
+   * @throws DamageError when the stored bytes have another hash.
+   */
   treeSize(hash: Uint8Array): number | null {
-    const row = this.#tree.get(hash);
-    return row && isBlob(row.size) && row.size.length === 4 ? row.size.readUInt32BE() : null;
+    if (!this.#tree.get(hash)) return null;
+    const key = Buffer.from(hash).toString('hex');
+    const known = this.#treeSizes.get(key);
+    if (known !== undefined) return known;
+    const manifest = this.get(hash);
+    if (!manifest || manifest[VERSION_AT] !== TREE_VERSION) return null;
+    const size = manifest.readUInt32BE(TREE_SIZE_AT);
+    if (this.#treeSizes.size >= TREE_SIZES_MAX) this.#treeSizes.clear();
+    this.#treeSizes.set(key, size);
+    return size;
   }
 
   /** In the caller's transaction. */

@@ -19,8 +19,8 @@ CREATE TABLE IF NOT EXISTS manifests (
   hash BLOB PRIMARY KEY,               -- SHA-256 of data
   data BLOB NOT NULL                   -- codec/manifest.ts
 ) STRICT;
--- Those of directories (version 2, its last byte at 8) with the bytes of their tree document: listings ask for it, file by file.
-CREATE INDEX IF NOT EXISTS tree_manifests ON manifests (hash, substr(data, 49, 4)) WHERE substr(data, 8, 1) = x'02';
+-- Those of directories (version 2, its last byte at 8): listings ask for every file whether it is one.
+CREATE INDEX IF NOT EXISTS tree_manifests ON manifests (hash) WHERE substr(data, 8, 1) = x'02';
 
 -- The applied state through log_index, in chunks; the newest complete one counts.
 CREATE TABLE IF NOT EXISTS snapshots (

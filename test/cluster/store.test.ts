@@ -133,6 +133,9 @@ test('which manifests are of directories is known without reading them', ({ dir 
   assert.is(store.manifests.treeSize(put(encodeManifest({ ...content, treeSize: 77 }))), 77);
   assert.is(store.manifests.treeSize(put(encodeManifest(content))), null);
   assert.is(store.manifests.treeSize(Buffer.alloc(32)), null);
+  const rotten = Buffer.alloc(32, 9);
+  store.manifests.put({ hash: rotten, bytes: encodeManifest({ ...content, treeSize: 78 }) });
+  assert.throws(() => store.manifests.treeSize(rotten), DamageError, 'what is shown was verified');
   store.close();
 });
 
