@@ -7,6 +7,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Entry, Write } from '../../cluster/raft/types.ts';
 import { attach, attachmentOf } from '../../cluster/store/attachments.ts';
+import { DamageError } from '../../cluster/store/database.ts';
 import { DATABASE_FILE, Store } from '../../cluster/store/store.ts';
 import { encodeManifest, manifestHash } from '../../codec/manifest.ts';
 import type { HistoryRow } from '../../codec/tracker-link.ts';
