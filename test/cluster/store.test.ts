@@ -136,7 +136,11 @@ test('which manifests are of directories is known without reading them', ({ dir 
   assert.is(store.manifests.treeSize(Buffer.alloc(32)), null);
   const rotten = Buffer.alloc(32, 9);
   store.manifests.put({ hash: rotten, bytes: encodeManifest({ ...content, treeSize: 78 }) });
-  assert.throws(() => store.manifests.treeSize(rotten), DamageError, 'what is shown was verified');
+  assert.throws(
+    () => store.manifests.treeSize(rotten),
+    (error: unknown) => error instanceof DamageError,
+    'what is shown was verified',
+  );
   store.close();
 });
 
