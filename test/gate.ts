@@ -4,8 +4,9 @@
 // leaked socket. So a file passes here only when it exits 0 in time, prints totals, ran at least one test, passed all of
 // them, gave a reason for each skip, and left no process behind. Files under test/e2e start real programs: they come last.
 //
-//   node test/gate.ts [--only TEXT]... [--skip TEXT]... [--root DIR] [--limit SECONDS] [--jobs N]
+//   node test/gate.ts [--long] [--only TEXT]... [--skip TEXT]... [--root DIR] [--limit SECONDS] [--jobs N]
 //
+// The files named in LONG are left out every day and run with `--long` (CI does both), or where `--only` names them.
 // Container tests run with `--only containers` or MT_REQUIRE_ENGINE=1; with the latter they may not skip. Never imported by a test: test/gate.test.ts runs it as people do.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
@@ -21,8 +22,31 @@ const CONTAINERS_LIMIT_MS = 900_000;
 const JOBS = 2;
 /** One more of those that mostly wait for time-outs and for each other's programs. */
 const MORE_END_TO_END = 1;
+/** Long proofs of what changes seldom: together they cost as much as half of all others. */
+const LONG = new Set(
+  [
+    'cluster/backup-recover',
+    'cluster/disk-faults',
+    'cluster/flipped-bits',
+    'cluster/members-change',
+    'cluster/planned-stop',
+    'daemon/data-plane-crowd',
+    'e2e/cluster-key',
+    'e2e/destinations',
+    'e2e/guesses',
+    'e2e/limits',
+    'e2e/membership',
+    'e2e/transfer-limits',
+    'e2e/transfer-reasons',
+    'e2e/transfer-sharing',
+    'soak/plant',
+    'state/scale',
+  ].map((name) => `${name.replaceAll('/', sep)}.test.ts`),
+);
 /** Begun first, so that none of them is left alone at the end. */
-const LONGEST = ['limits', 'thrown-out', 'exit-table'].map((name) => join('e2e', `${name}.test.ts`));
+const LONGEST = ['limits', 'leader-loss', 'demo', 'thrown-out', 'exit-table'].map((name) =>
+  join('e2e', `${name}.test.ts`),
+);
 /** Costs nothing but time, for it waits out a default that cannot be made shorter: runs beside all others from the start. */
 const WAITS = [join('e2e', 'no-source.test.ts')];
 /** Lines of a failure that are shown at once, below its line: who reads the beginning of a long output sees what is wrong. */
@@ -58,6 +82,7 @@ const { values: flags } = parseArgs({
   options: {
     only: { type: 'string', multiple: true, default: [] },
     skip: { type: 'string', multiple: true, default: [] },
+    long: { type: 'boolean', default: false },
     root: { type: 'string', default: import.meta.dirname },
     limit: { type: 'string' },
     jobs: { type: 'string', default: String(JOBS) },
@@ -80,12 +105,16 @@ function longestFirst(files: readonly string[]): string[] {
   return [...LONGEST.filter((file) => files.includes(file)), ...files.filter((file) => !LONGEST.includes(file))];
 }
 
+function isNamed(file: string): boolean {
+  return flags.only.some((text) => file.includes(text));
+}
+
 async function main(): Promise<number> {
   const startedAt = performance.now();
-  const whole = flags.only.length === 0 && flags.skip.length === 0;
+  const whole = flags.only.length === 0 && flags.skip.length === 0 && !flags.long;
   const files = globSync('**/*.test.ts', { cwd: root })
     .filter((file) => !file.startsWith(`fixtures${sep}`))
-    .filter((file) => flags.only.length === 0 || flags.only.some((text) => file.includes(text)))
+    .filter((file) => (flags.only.length === 0 ? LONG.has(file) === flags.long : isNamed(file)))
     .filter((file) => !flags.skip.some((text) => file.includes(text)))
     .filter((file) => !file.startsWith(CONTAINERS) || wantsContainers)
     .sort();
@@ -113,6 +142,9 @@ async function main(): Promise<number> {
   let failed = sum((result) => result.failed);
   const problems: string[] = [];
   if (files.length === 0) problems.push('no test file was found');
+  if (root === import.meta.dirname) {
+    for (const file of LONG) if (!existsSync(join(root, file))) problems.push(`LONG names ${file}, which is gone`);
+  }
   const floor = whole ? readFloor() : 0;
   if (passed + failed < floor) problems.push(`only ${passed + failed} tests ran, test/floor.json asks for ${floor}`);
   if (results.length !== files.length) problems.push(`${files.length} files were found, ${results.length} ran`);
