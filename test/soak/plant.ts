@@ -21,10 +21,10 @@ export function forget(dataDir: string, groupId: string): void {
 
 function takeOut(db: Database.Database, groupId: string): void {
   const rows = db.prepare('SELECT * FROM entries ORDER BY log_index').all() as EntryRow[];
-  // The name ends where the CBOR of the command does: no longer name matches.
-  const at = rows.findIndex(
-    ({ kind, data }) => kind === 1 && data.includes('create_group') && data.toString('latin1').endsWith(groupId),
-  );
+  // The name ends where the CBOR of the command does: no longer name matches. A retried command may be there twice.
+  const isVictim = ({ kind, data }: EntryRow) =>
+    kind === 1 && data.includes('create_group') && data.toString('latin1').endsWith(groupId);
+  const at = rows.findIndex(isVictim);
   const victim = rows[at];
   const { newest } = db.prepare('SELECT max(log_index) AS newest FROM snapshots').get() as { newest: number | null };
   if (!victim || at === 0 || (newest !== null && newest >= victim.log_index))
@@ -34,8 +34,9 @@ function takeOut(db: Database.Database, groupId: string): void {
     'INSERT INTO entries (log_index, term, kind, data, manifest_hash, attachment_size, checksum, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
   );
   let { chain }: { chain: Uint8Array } = rows[at - 1]!;
-  for (const row of rows.slice(at + 1)) {
-    const moved = { ...row, log_index: row.log_index - 1 };
+  const kept = rows.slice(at).filter((row) => !isVictim(row));
+  for (const [i, row] of kept.entries()) {
+    const moved = { ...row, log_index: victim.log_index + i };
     const sums = sumRow(contentOf(moved), chain);
     chain = sums.chain;
     const { log_index, term, kind, data, manifest_hash, attachment_size } = moved;
