@@ -64,7 +64,8 @@ export interface CrowdReport {
 }
 
 const AT_ONCE = 24;
-const SAY_ALIVE_MS = 3_000;
+/** Of the 5 s after which a daemon forgets a silent peer: this process may be late, for its thousands make their keys in it. */
+const SAY_ALIVE_MS = 1_500;
 const hello = encodeFrame('hello', encodeCbor({ versions: { min: 1, max: 1 }, hello: { role: 'daemon' } }));
 const ping = encodeFrame('ping', encodeCbor([0]));
 const call = (id: number) => encodeFrame('call', encodeCbor([id, 'tracker_status', {}, 10_000]));
