@@ -1,5 +1,5 @@
 // The one transaction that is on everybody's path, made durable with fdatasync. SQLite's own synchronous=FULL calls fsync, which
-// waits for the file's times too: on ext4 that is a journal commit, five times as long and twice the CPU of the data alone.
+// waits for the file's times too; what that costs differs from disk to disk (ARCHITECTURE has what was measured).
 //
 // So this transaction runs with synchronous=NORMAL, where SQLite syncs the WAL's header and all checkpoints but not the commit, and
 // the commit is synced here, before anybody hears of it: what FULL promises. Every other write keeps SQLite's FULL.

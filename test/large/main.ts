@@ -2,10 +2,13 @@
 // needs that much room where temporary files are kept. Prints times and peak memory; exit 1 when the copy is not the file.
 import { closeSync, ftruncateSync, openSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { until } from '../harness/until.ts';
 import { inWorld } from '../harness/world.ts';
 
 const GiB = 2 ** 30;
 const MARK_BYTES = 4096;
+/** Ten times what 20 GiB took on two cores. */
+const DOWNLOAD_MS_MAX = 15 * 60_000;
 const { values } = parseArgs({ options: { gib: { type: 'string', default: '20' } } });
 const size = Number(values.gib) * GiB + 12_345;
 
@@ -46,7 +49,7 @@ await inWorld(async (world) => {
   await world.group('lab', alice, bob);
   const path = alice.path('large');
   makeSparse(path);
-  const seconds = async (work: () => Promise<Record<string, unknown>>) => {
+  const seconds = async <T>(work: () => Promise<T>) => {
     const beganMs = performance.now();
     const result = await work();
     return { result, seconds: Math.round((performance.now() - beganMs) / 100) / 10 };
@@ -54,15 +57,15 @@ await inWorld(async (world) => {
   const up = await seconds(() => alice.ok('upload_file', path, 'lab'));
   const memory = { upload: peakMiB(alice.program.pid), seeder: 0, leecher: 0 };
   await bob.ok('download_file', 'lab', 'large', '.', '--detach');
-  const down = await seconds(async () => {
-    for (;;) {
-      const { downloads } = await bob.ok<{ downloads: { state: string; reason: string | null }[] }>('show_downloads');
-      const [row] = downloads;
-      if (row?.state === 'complete') return row;
-      if (row?.state !== 'downloading') throw new Error(`it does not go on: ${JSON.stringify(row)}`);
-      await new Promise((resolve) => setTimeout(resolve, 500));
-    }
-  });
+  const isDown = async () => {
+    const { downloads } = await bob.ok<{ downloads: { state: string; reason: string | null }[] }>('show_downloads');
+    const [row] = downloads;
+    if (row?.state === 'complete') return true;
+    if (row?.state !== 'downloading') throw new Error(`it does not go on: ${JSON.stringify(row)}`);
+    return false;
+  };
+  const limits = { timeoutMs: DOWNLOAD_MS_MAX, everyMs: 500 };
+  const down = await seconds(() => until('the download is complete', isDown, limits));
   Object.assign(memory, { seeder: peakMiB(alice.program.pid), leecher: peakMiB(bob.program.pid) });
   const isRight = hasMarks(bob.path('large'));
   console.log(`${size} bytes in ${up.result.piece_count} pieces, SHA-1 ${up.result.sha1}`);
