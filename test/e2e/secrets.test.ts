@@ -1,10 +1,14 @@
 // No secret is where it does not belong: everything that the programs wrote while people made accounts, mistyped, changed passwords,
 // shared, downloaded and failed over is read byte by byte afterwards: data directories, logs, answers, process titles, events.
 import { createPrivateKey } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { sha256 } from '../../cluster/node/digest.ts';
+import { takeSnapshot } from '../../cluster/state/snapshot.ts';
+import { openArchive } from '../../cluster/store/archive.ts';
+import { replay } from '../../cluster/store/replay.ts';
 import { Member } from '../harness/hostile-member.ts';
 import { BINS, type Program } from '../harness/program.ts';
 import { until } from '../harness/until.ts';
@@ -68,6 +72,22 @@ async function readArchives(world: World, said: Record<string, Buffer>): Promise
       assert.is((await program.exit()).code, 0, program.stderr);
       said[`${args[0]} of tracker ${number}`] = Buffer.from(program.stdout + program.stderr);
     }
+    writeFileSync(join(world.dir, `copy-${number}.snapshot`), snapshotOf(dataDir));
+  }
+}
+
+/** What compaction would keep of this log; it comes only after more entries than a test makes. */
+function snapshotOf(dataDir: string): Buffer {
+  const archive = openArchive(dataDir);
+  try {
+    const { state, more } = replay(archive, sha256);
+    for (const _ of more());
+    const snapshot = takeSnapshot(state, sha256);
+    const chunks: Uint8Array[] = [];
+    for (let chunk = snapshot.next(); chunk !== null; chunk = snapshot.next()) chunks.push(chunk);
+    return Buffer.concat(chunks);
+  } finally {
+    archive.close();
   }
 }
 
@@ -155,14 +175,20 @@ test(
       {
         what: 'a session id',
         forms: [Buffer.from(session)],
-        home: /^(alice\/data\/|state\/mini-torrent\/tracker-\d\/|copy-\d\.sqlite$)/,
+        home: /^(alice\/data\/|state\/mini-torrent\/tracker-\d\/|copy-\d\.(sqlite|snapshot)$)/,
       },
     ];
     assert.equal(search(world, secrets, said), []);
     for (const path of [clusterKey, alice.path('data', 'identity.pem')])
       assert.is(statSync(path).mode & 0o777, 0o600, path);
     const files = [...filesBelow(world.dir)].map((path) => relative(world.dir, path));
-    for (const kind of [/tracker-\d\/.*\.sqlite$/, /-wal$/, /copy-3\.sqlite$/, /alice\/data\/.*\.sqlite$/]) {
+    for (const kind of [
+      /tracker-\d\/.*\.sqlite$/,
+      /-wal$/,
+      /copy-3\.sqlite$/,
+      /copy-3\.snapshot$/,
+      /alice\/data\/.*\.sqlite$/,
+    ]) {
       assert.ok(
         files.some((file) => kind.test(file)),
         `files like ${kind} were searched: ${files.join(' ')}`,
