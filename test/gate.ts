@@ -6,12 +6,14 @@
 //
 //   node test/gate.ts [--long] [--only TEXT]... [--skip TEXT]... [--root DIR] [--limit SECONDS] [--jobs N]
 //
-// The files named in LONG are left out every day and run with `--long` (CI does both), or where `--only` names them.
+// gate-lists.ts names the files that are left out every day and run with `--long` (CI does both) or where `--only` names
+// them, and those that run with nothing beside them.
 // Container tests run with `--only containers` or MT_REQUIRE_ENGINE=1; with the latter they may not skip. Never imported by a test: test/gate.test.ts runs it as people do.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, sep } from 'node:path';
 import { parseArgs, stripVTControlCharacters } from 'node:util';
+import { ALONE, LONG, LONGEST, WAITS } from './gate-lists.ts';
 
 /** A unit test file that needs longer is doing something else than testing a unit. */
 const UNIT_LIMIT_MS = 90_000;
@@ -22,40 +24,6 @@ const CONTAINERS_LIMIT_MS = 900_000;
 const JOBS = 2;
 /** One more of those that mostly wait for time-outs and for each other's programs. */
 const MORE_END_TO_END = 1;
-/** Long proofs of what changes seldom: together they cost as much as half of all others. */
-const LONG = new Set(
-  [
-    'cluster/backup-recover',
-    'cluster/damage',
-    'cluster/disk-faults',
-    'cluster/disk-full',
-    'cluster/flipped-bits',
-    'cluster/members-change',
-    'cluster/planned-stop',
-    'cluster/state-check',
-    'daemon/data-plane-crowd',
-    'e2e/cluster-key',
-    'e2e/destinations',
-    'e2e/guesses',
-    'e2e/hostile-seeders',
-    'e2e/key-rotation',
-    'e2e/limits',
-    'e2e/long-lived-shares',
-    'e2e/membership',
-    'e2e/transfer-limits',
-    'e2e/transfer-presence',
-    'e2e/transfer-reasons',
-    'e2e/transfer-sharing',
-    'soak/plant',
-    'state/scale',
-  ].map((name) => `${name.replaceAll('/', sep)}.test.ts`),
-);
-/** Begun first, so that none of them is left alone at the end. */
-const LONGEST = ['limits', 'leader-loss', 'demo', 'thrown-out', 'exit-table'].map((name) =>
-  join('e2e', `${name}.test.ts`),
-);
-/** Costs nothing but time, for it waits out a default that cannot be made shorter: runs beside all others from the start. */
-const WAITS = [join('e2e', 'no-source.test.ts')];
 /** Lines of a failure that are shown at once, below its line: who reads the beginning of a long output sees what is wrong. */
 const EXCERPT_LINES_MAX = 24;
 /** Output of one file that is kept; the end matters most. */
@@ -109,7 +77,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 process.exitCode = await main();
 
 function longestFirst(files: readonly string[]): string[] {
-  return [...LONGEST.filter((file) => files.includes(file)), ...files.filter((file) => !LONGEST.includes(file))];
+  return [...[...LONGEST].filter((file) => files.includes(file)), ...files.filter((file) => !LONGEST.has(file))];
 }
 
 function isNamed(file: string): boolean {
@@ -129,10 +97,10 @@ async function main(): Promise<number> {
   const isContainers = (file: string) => file.startsWith(CONTAINERS);
   const jobs = Number(flags.jobs);
   const waiting = runAll(
-    files.filter((file) => WAITS.includes(file)),
+    files.filter((file) => WAITS.has(file)),
     1,
   );
-  const working = files.filter((file) => !WAITS.includes(file));
+  const working = files.filter((file) => !WAITS.has(file) && !ALONE.has(file));
   const results = [
     ...(await runAll(
       working.filter((file) => !isEndToEnd(file) && !isContainers(file)),
@@ -140,6 +108,10 @@ async function main(): Promise<number> {
     )),
     ...(await runAll(longestFirst(working.filter(isEndToEnd)), jobs + MORE_END_TO_END)),
     ...(await waiting),
+    ...(await runAll(
+      files.filter((file) => ALONE.has(file)),
+      1,
+    )),
     // One at a time: each has six containers already.
     ...(await runAll(working.filter(isContainers), 1)),
   ];
@@ -150,7 +122,8 @@ async function main(): Promise<number> {
   const problems: string[] = [];
   if (files.length === 0) problems.push('no test file was found');
   if (root === import.meta.dirname) {
-    for (const file of LONG) if (!existsSync(join(root, file))) problems.push(`LONG names ${file}, which is gone`);
+    for (const file of new Set([...LONG, ...ALONE, ...LONGEST, ...WAITS]))
+      if (!existsSync(join(root, file))) problems.push(`the gate names ${file}, which is gone`);
   }
   const floor = whole ? readFloor() : 0;
   if (passed + failed < floor) problems.push(`only ${passed + failed} tests ran, test/floor.json asks for ${floor}`);

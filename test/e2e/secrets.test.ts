@@ -63,6 +63,24 @@ function search(world: World, secrets: readonly Secret[], said: Record<string, B
   return found;
 }
 
+/** The places where a secret might be were among the files that were read. */
+function assertSearched(world: World): void {
+  const files = [...filesBelow(world.dir)].map((path) => relative(world.dir, path));
+  const kinds = [
+    /tracker-\d\/.*\.sqlite$/,
+    /-wal$/,
+    /copy-3\.sqlite$/,
+    /copy-3\.snapshot$/,
+    /alice\/data\/.*\.sqlite$/,
+  ];
+  for (const kind of kinds) {
+    assert.ok(
+      files.some((file) => kind.test(file)),
+      `files like ${kind} were searched: ${files.join(' ')}`,
+    );
+  }
+}
+
 /** What the trackers' own tools say of their data; and a copy of all of it, which is searched with the world's directory. */
 async function readArchives(world: World, said: Record<string, Buffer>): Promise<void> {
   for (const number of [1, 2, 3]) {
@@ -181,19 +199,7 @@ test(
     assert.equal(search(world, secrets, said), []);
     for (const path of [clusterKey, alice.path('data', 'identity.pem')])
       assert.is(statSync(path).mode & 0o777, 0o600, path);
-    const files = [...filesBelow(world.dir)].map((path) => relative(world.dir, path));
-    for (const kind of [
-      /tracker-\d\/.*\.sqlite$/,
-      /-wal$/,
-      /copy-3\.sqlite$/,
-      /copy-3\.snapshot$/,
-      /alice\/data\/.*\.sqlite$/,
-    ]) {
-      assert.ok(
-        files.some((file) => kind.test(file)),
-        `files like ${kind} were searched: ${files.join(' ')}`,
-      );
-    }
+    assertSearched(world);
     assert.ok(search(world, [secret('a name', Buffer.from('alice'))], said).length > 5, 'the search finds things');
   }),
 );

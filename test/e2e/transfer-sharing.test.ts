@@ -59,7 +59,7 @@ test(
     await world.startTracker(1);
     const { alice, bob, carol, dave, erin } = await world.people('alice', 'bob', 'carol', 'dave', 'erin');
     await world.group('lab', alice, bob, carol, dave, erin);
-    const size = 10 * MiB;
+    const size = 20 * MiB;
     const { path, sha1 } = alice.file('f', size);
     await alice.ok('upload_file', path, 'lab');
     for (const other of [carol, dave, erin]) await other.ok('download_file', 'lab', 'f', '.');
