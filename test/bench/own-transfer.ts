@@ -1,10 +1,11 @@
 // One run of a transfer scenario through mini-torrent's real programs: `mt download_file` from its start to its exit. While it
 // runs, a control connection asks the daemons again and again, so that a busy event loop is seen from outside.
 import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { ControlClient } from '../../cli/control-client.ts';
 import type { ControlApi } from '../../codec/control-api.ts';
 import type { Result } from '../../codec/rpc.ts';
-import { sha1Of } from '../harness/files.ts';
+import { makeFile, sha1Of } from '../harness/files.ts';
 import { until } from '../harness/until.ts';
 import { type Daemon, World } from '../harness/world.ts';
 import { pause } from './closed-loop.ts';
@@ -12,6 +13,7 @@ import { scrape } from './tracker-metrics.ts';
 import {
   type Contender,
   cpuSeconds,
+  MIB,
   type Payload,
   peakMiB,
   type Run,
@@ -23,25 +25,31 @@ import {
 export const OWN_NAME = 'mini-torrent';
 const GROUP = 'bench';
 const FILE = 'payload';
+const EARLIER_FILE = 'earlier';
 /** Often enough for a 99th percentile of some hundred answers, rare enough to leave the cores to those who are measured. */
 const PROBE_MS = 25;
 const CALL_MS_MAX = 10_000;
 /** What prom-client's histogram counts even when the loop does not stand still. */
 const LOOP_RESOLUTION_MS = 10;
 
-/**
- * @param profileDir where the daemons leave CPU profiles; empty: nowhere. Timings with profiles are not to be quoted.
- * @param isLoopWatched whether the first of each side is watched from inside too, which costs it some MiB and wake-ups.
- */
-export function ownTransfer(profileDir: string, isLoopWatched: boolean): Contender {
+export interface OwnOptions {
+  /** Where the daemons leave CPU profiles; empty: nowhere. Timings with profiles are not to be quoted. */
+  readonly profileDir: string;
+  /** Whether the first of each side is watched from inside too, which costs it some MiB and wake-ups. */
+  readonly isLoopWatched: boolean;
+  /** Size of another file that these very daemons transfer before, untimed, as daemons do that live for weeks; 0: none. */
+  readonly earlierMiB: number;
+}
+
+export function ownTransfer({ profileDir, isLoopWatched, earlierMiB }: OwnOptions): Contender {
   return {
-    name: OWN_NAME,
+    name: earlierMiB > 0 ? `${OWN_NAME}, warm` : OWN_NAME,
     async run(scenario: Scenario, payload: Payload): Promise<Run> {
       const world = new World({ trackerCount: 1 });
       try {
         await world.startTrackers();
         if (profileDir) world.env.NODE_OPTIONS = `--cpu-prof --cpu-prof-dir=${profileDir}`;
-        const result = await runIn(world, scenario, payload, isLoopWatched);
+        const result = await runIn(world, scenario, payload, { isLoopWatched, earlierMiB });
         if (profileDir) await Promise.all(world.daemons.map((daemon) => daemon.program.stop()));
         return result;
       } finally {
@@ -51,7 +59,12 @@ export function ownTransfer(profileDir: string, isLoopWatched: boolean): Contend
   };
 }
 
-async function runIn(world: World, scenario: Scenario, payload: Payload, isLoopWatched: boolean): Promise<Run> {
+async function runIn(
+  world: World,
+  scenario: Scenario,
+  payload: Payload,
+  { isLoopWatched, earlierMiB }: Pick<OwnOptions, 'isLoopWatched' | 'earlierMiB'>,
+): Promise<Run> {
   const limit = scenario.uploadLimit > 0 ? ['--upload-limit', String(scenario.uploadLimit)] : [];
   const start = async (role: string, i: number) =>
     world.daemon(`${role}-${i}`).start(...limit, ...(isLoopWatched && i === 0 ? ['--metrics-port', '0'] : []));
@@ -62,6 +75,7 @@ async function runIn(world: World, scenario: Scenario, payload: Payload, isLoopW
   delete world.env.NODE_OPTIONS;
   for (const daemon of world.daemons) await daemon.enter();
   await world.group(GROUP, seeders[0]!, ...seeders.slice(1), ...leechers);
+  if (earlierMiB > 0) await transferEarlier(world, { seeders, leechers, sizeBytes: earlierMiB * MIB });
   const uploads: number[] = [];
   for (const seeder of seeders) {
     const from = performance.now();
@@ -73,6 +87,7 @@ async function runIn(world: World, scenario: Scenario, payload: Payload, isLoopW
   const pids = (daemons: readonly Daemon[]) => daemons.map((daemon) => daemon.program.pid);
   const cpuOf = (daemons: readonly Daemon[]) => sum(pids(daemons).map(cpuSeconds));
   const before = { seeders: cpuOf(seeders), leechers: cpuOf(leechers) };
+  const contentBefore = await contentOf(seeders, leechers);
   const watched = [seeders[0]!, leechers[0]!];
   const probes = await Promise.all(watched.map((daemon) => Probe.start(daemon)));
   if (isLoopWatched) await Promise.all(watched.map(loopStandsMs)); // counted anew from here
@@ -90,8 +105,7 @@ async function runIn(world: World, scenario: Scenario, payload: Payload, isLoopW
     if (sha1Of(leecher.path('copy')) !== payload.sha1) throw new Error(`the copy of ${leecher.name} differs`);
     rmSync(leecher.path('copy'));
   }
-  const served = await Promise.all(seeders.map(statusOf));
-  const fetched = await Promise.all(leechers.map(statusOf));
+  const content = await contentOf(seeders, leechers);
   const wanted = scenario.sizeBytes * scenario.leechers;
   return {
     seconds,
@@ -101,13 +115,35 @@ async function runIn(world: World, scenario: Scenario, payload: Payload, isLoopW
     leecherPeakMiB: Math.max(...pids(leechers).map(peakMiB)),
     more: {
       'upload s': uploads[0]!,
-      'seeders sent / F': sum(served.map((status) => status.bytes_uploaded)) / scenario.sizeBytes,
-      'useless %': (100 * (sum(fetched.map((status) => status.bytes_downloaded)) - wanted)) / wanted,
+      'seeders sent / F': (content.served - contentBefore.served) / scenario.sizeBytes,
+      'useless %': (100 * (content.fetched - contentBefore.fetched - wanted)) / wanted,
       'control p99 ms': latencies.sort((a, b) => a - b)[Math.floor(latencies.length * 0.99)] ?? 0,
       'control max ms': latencies.at(-1) ?? 0,
       ...(isLoopWatched && { 'loop p99 ms': Math.max(...standsMs) }),
       'synced after s': settledS,
     },
+  };
+}
+
+/** The same daemons move another file in the same way, to its end. */
+async function transferEarlier(
+  world: World,
+  { seeders, leechers, sizeBytes }: { seeders: readonly Daemon[]; leechers: readonly Daemon[]; sizeBytes: number },
+): Promise<void> {
+  const path = join(world.dir, EARLIER_FILE);
+  makeFile(path, sizeBytes, EARLIER_FILE);
+  for (const seeder of seeders) await seeder.ok('upload_file', path, GROUP);
+  await Promise.all(leechers.map((leecher) => leecher.ok('download_file', GROUP, EARLIER_FILE, leecher.dir)));
+  await until('the earlier copies are synced', () => leechers.every(isSettled));
+}
+
+/** Bytes of content that seeders sent and leechers got, ever. */
+async function contentOf(seeders: readonly Daemon[], leechers: readonly Daemon[]) {
+  const served = await Promise.all(seeders.map(statusOf));
+  const fetched = await Promise.all(leechers.map(statusOf));
+  return {
+    served: sum(served.map((status) => status.bytes_uploaded)),
+    fetched: sum(fetched.map((status) => status.bytes_downloaded)),
   };
 }
 

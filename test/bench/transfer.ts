@@ -1,7 +1,8 @@
-// npm run bench:transfer [-- --only one,four,flash,limited] [--rounds 3] [--peers libtorrent,aria2,transmission] [--size MIB] [--loop] [--profile DIR]
+// npm run bench:transfer [-- --only one,four,flash,limited] [--rounds 3] [--peers libtorrent,aria2,transmission] [--size MIB] [--warm MIB] [--loop] [--profile DIR]
 // Transfers through the real programs: from the first `mt download_file` to the last one's exit, every copy compared, everything
 // encrypted, every piece and every whole file checked. With --peers, installed BitTorrent clients (plaintext, pieces checked) run
 // in turn with ours in every round, on the same file; the time of a client without a waiting daemon includes its start.
+// Our daemons are as fresh as the others. With --warm, a second row shows daemons that have moved another file of so many MiB before.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
@@ -22,6 +23,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     peers: { type: 'string', default: '' },
     size: { type: 'string' },
+    warm: { type: 'string', default: '0' },
     profile: { type: 'string', default: '' },
     loop: { type: 'boolean', default: false },
   },
@@ -31,7 +33,10 @@ if (values.peers && !process.env[IN_NAMESPACE] && canUnshare()) process.exitCode
 else await main();
 
 async function main(): Promise<void> {
-  const contenders = [ownTransfer(values.profile, values.loop), ...torrentPeers()];
+  const own = { profileDir: values.profile, isLoopWatched: values.loop };
+  const contenders = [ownTransfer({ ...own, earlierMiB: 0 }), ...torrentPeers()];
+  const earlierMiB = Number(values.warm);
+  if (earlierMiB > 0) contenders.push(ownTransfer({ ...own, earlierMiB }));
   const chosen = new Set(values.only.split(','));
   const dir = mkdtempSync(join(tmpdir(), 'mt-bench-'));
   try {
