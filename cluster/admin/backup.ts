@@ -7,7 +7,7 @@ import { openArchive } from '../store/archive.ts';
 import { makeBackup } from '../store/backup.ts';
 import { DamageError } from '../store/database.ts';
 import { chooseDataDir } from './data-dir-option.ts';
-import type { Subcommand } from './table.ts';
+import type { Subcommand } from './subcommand.ts';
 import { verifyArchive } from './verify.ts';
 
 export const backup: Subcommand = {

@@ -12,7 +12,7 @@ import { DamageError } from '../store/database.ts';
 import type { EntryRow } from '../store/event-log.ts';
 import { type Replayed, replay } from '../store/replay.ts';
 import { chooseDataDir } from './data-dir-option.ts';
-import type { Subcommand } from './table.ts';
+import type { Subcommand } from './subcommand.ts';
 
 const FOLLOW_MS = 250;
 

@@ -5,7 +5,7 @@ import { fingerprintOf, parseClusterKeyPem } from '../../codec/identity.ts';
 import { parseOptions, usage } from '../arguments.ts';
 import { makeClusterKey, readKeyFile } from '../cluster-key.ts';
 import { defaultClusterKey } from '../paths.ts';
-import type { Subcommand } from './table.ts';
+import type { Subcommand } from './subcommand.ts';
 
 export const init: Subcommand = {
   usage: '[--cluster-key FILE]',

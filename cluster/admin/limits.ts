@@ -3,7 +3,7 @@ import { MtError } from '../../codec/errors.ts';
 import { printable } from '../../codec/ids.ts';
 import { parseOptions, usage } from '../arguments.ts';
 import { ADMIN_MS, CLUSTER_OPTIONS, CLUSTER_USAGE, withCluster } from './connect.ts';
-import type { Subcommand } from './table.ts';
+import type { Subcommand } from './subcommand.ts';
 
 export const limits: Subcommand = {
   usage: `[--groups-per-user N] [--files-per-user N]   ${CLUSTER_USAGE}`,

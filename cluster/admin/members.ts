@@ -6,7 +6,7 @@ import { parseAddress } from '../../codec/tracker-info.ts';
 import type { TrackerStatus } from '../../codec/tracker-rpc.ts';
 import { parseNumber, parseOptions, usage } from '../arguments.ts';
 import { ADMIN_MS, CLUSTER_OPTIONS, CLUSTER_USAGE, withCluster } from './connect.ts';
-import type { Subcommand } from './table.ts';
+import type { Subcommand } from './subcommand.ts';
 
 export const members: Subcommand = {
   usage: `list | add IP:PORT | remove NUMBER   ${CLUSTER_USAGE}`,

@@ -18,7 +18,7 @@ import { DamageError } from '../store/database.ts';
 import { foundAnew, type NewCluster } from '../store/recover.ts';
 import { replay } from '../store/replay.ts';
 import { readTrackerInfo } from '../tracker-info-file.ts';
-import type { Subcommand } from './table.ts';
+import type { Subcommand } from './subcommand.ts';
 import { verifyArchive } from './verify.ts';
 
 interface Found {

@@ -8,7 +8,7 @@ import { openArchive } from '../store/archive.ts';
 import { DamageError } from '../store/database.ts';
 import { replay } from '../store/replay.ts';
 import { chooseDataDir } from './data-dir-option.ts';
-import type { Subcommand } from './table.ts';
+import type { Subcommand } from './subcommand.ts';
 
 /** Of each list, in words; --json has all. */
 const SHOWN_MAX = 50;

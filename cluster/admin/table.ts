@@ -6,16 +6,9 @@ import { limits } from './limits.ts';
 import { members } from './members.ts';
 import { recover } from './recover.ts';
 import { replayCommand } from './replay.ts';
+import type { Subcommand } from './subcommand.ts';
 import { transferLeader } from './transfer-leader.ts';
 import { verify } from './verify.ts';
-
-export interface Subcommand {
-  /** Without `mt-trackerd <name>`. */
-  readonly usage: string;
-  readonly summary: string;
-  /** Writes its answer to stdout. @throws MtError */
-  run(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> | void;
-}
 
 export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
   init,

@@ -1,7 +1,7 @@
 // mt-trackerd transfer-leader: another tracker leads, before maintenance for instance.
 import { parseNumber, parseOptions, usage } from '../arguments.ts';
 import { ADMIN_MS, CLUSTER_OPTIONS, CLUSTER_USAGE, withCluster } from './connect.ts';
-import type { Subcommand } from './table.ts';
+import type { Subcommand } from './subcommand.ts';
 
 export const transferLeader: Subcommand = {
   usage: `[NUMBER]   ${CLUSTER_USAGE}`,

@@ -9,7 +9,7 @@ import { type Archive, openArchive } from '../store/archive.ts';
 import { DamageError } from '../store/database.ts';
 import { replay, restoreSnapshot } from '../store/replay.ts';
 import { chooseDataDir } from './data-dir-option.ts';
-import type { Subcommand } from './table.ts';
+import type { Subcommand } from './subcommand.ts';
 
 export const verify: Subcommand = {
   usage: '[tracker_number] [--data-dir DIR]',

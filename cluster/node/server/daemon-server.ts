@@ -8,7 +8,7 @@ import { daemonHelloSchema, type TrackerApi, type TrackerHello, trackerApi } fro
 import { accountHandlers } from './accounts.ts';
 import { commandHandlers } from './commands.ts';
 import type { Caller, HandlerTable, ServerContext } from './context.ts';
-import { peerReportHandlers } from './peer-reports.ts';
+import { peerHandlers } from './peers.ts';
 import { readHandlers } from './reads.ts';
 import { selfCheckHandlers } from './self-check.ts';
 import { watchFile } from './watch-file.ts';
@@ -18,7 +18,7 @@ const HANDLERS = {
   ...commandHandlers,
   ...accountHandlers,
   ...readHandlers,
-  ...peerReportHandlers,
+  ...peerHandlers,
   ...selfCheckHandlers,
   watch_file: watchFile,
   watch_session: watchSession,

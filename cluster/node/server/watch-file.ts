@@ -8,6 +8,7 @@ import { locateFile } from '../../state/queries.ts';
 import type { Actor } from '../../state/types.ts';
 import type { Handler, ServerContext } from './context.ts';
 import type { FileWatcher } from './watch-hub.ts';
+import { type EndStream, runStream, tooSlow } from './watch-stream.ts';
 
 type News = EventOf<TrackerApi, 'watch_file'>;
 interface OfFile {
@@ -21,7 +22,7 @@ class FileStream implements FileWatcher {
   readonly #context: ServerContext;
   readonly #actor: Actor;
   readonly #call: CallContext<News>;
-  readonly #end: (error: MtError | null) => void;
+  readonly #end: EndStream;
   /** Who the watcher believes to be there, with their user. */
   readonly #known = new Map<string, string>();
   /** Daemons to look at again, with their user. */
@@ -34,7 +35,7 @@ class FileStream implements FileWatcher {
     actor: Actor,
     { group_id, file_name }: OfFile,
     call: CallContext<News>,
-    end: (error: MtError | null) => void,
+    end: EndStream,
   ) {
     this.#context = context;
     this.#actor = actor;
@@ -114,25 +115,11 @@ class FileStream implements FileWatcher {
   }
 }
 
-/** The watcher starts again, with a fresh picture. */
-export function tooSlow(): MtError {
-  return new MtError('OVERLOADED', 'The news come faster than they are read', 'Watch again.');
-}
-
 export const watchFile: Handler<'watch_file'> = async (context, caller, params, call) => {
   await context.engine.readBarrier(call.timeoutMs);
   const actor = { fingerprint: caller.fingerprint, session: params.session };
-  return new Promise((resolve, reject) => {
-    const end = (error: MtError | null) => {
-      stop();
-      call.signal.removeEventListener('abort', onAbort);
-      if (error) reject(error);
-      else resolve({});
-    };
-    const onAbort = () => end(call.signal.reason as MtError);
+  return runStream(call, (end) => {
     const stream = new FileStream(context, actor, params, call, end);
-    const stop = context.watches.addFile(stream);
-    call.signal.addEventListener('abort', onAbort, { once: true });
-    stream.deliver();
+    return { deliver: () => stream.deliver(), stop: context.watches.addFile(stream) };
   });
 };

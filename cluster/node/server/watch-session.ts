@@ -1,14 +1,13 @@
 // The watch_session stream: what a logged-in daemon must hear at once. Who was cut off, which epochs grew, which files and groups
 // are gone, whether its own session ended, who the trackers are.
-import type { MtError } from '../../../codec/errors.ts';
 import type { CallContext, EventOf } from '../../../codec/rpc.ts';
 import type { TrackerApi } from '../../../codec/tracker-rpc.ts';
 import { requireSession } from '../../state/guards.ts';
 import { groupsOf, isMember, sessionInfo } from '../../state/lookups.ts';
 import type { Actor, StateEvent } from '../../state/types.ts';
 import type { Handler, ServerContext } from './context.ts';
-import { tooSlow } from './watch-file.ts';
 import type { SessionWatcher } from './watch-hub.ts';
+import { type EndStream, runStream, tooSlow } from './watch-stream.ts';
 
 type News = EventOf<TrackerApi, 'watch_session'>;
 
@@ -17,11 +16,11 @@ class SessionStream implements SessionWatcher {
   readonly #actor: Actor;
   readonly #userId: string;
   readonly #call: CallContext<News>;
-  readonly #end: (error: MtError | null) => void;
+  readonly #end: EndStream;
   #news: News | null = null;
   #fresh = true;
 
-  constructor(context: ServerContext, actor: Actor, call: CallContext<News>, end: (error: MtError | null) => void) {
+  constructor(context: ServerContext, actor: Actor, call: CallContext<News>, end: EndStream) {
     this.#context = context;
     this.#actor = actor;
     this.#userId = requireSession(context.state(), actor).daemon.user.id;
@@ -128,17 +127,8 @@ function blank(): News {
 export const watchSession: Handler<'watch_session'> = async (context, caller, params, call) => {
   await context.engine.readBarrier(call.timeoutMs);
   const actor = { fingerprint: caller.fingerprint, session: params.session };
-  return new Promise((resolve, reject) => {
-    const end = (error: MtError | null) => {
-      stop();
-      call.signal.removeEventListener('abort', onAbort);
-      if (error) reject(error);
-      else resolve({});
-    };
-    const onAbort = () => end(call.signal.reason as MtError);
+  return runStream(call, (end) => {
     const stream = new SessionStream(context, actor, call, end);
-    const stop = context.watches.addSession(stream);
-    call.signal.addEventListener('abort', onAbort, { once: true });
-    stream.deliver();
+    return { deliver: () => stream.deliver(), stop: context.watches.addSession(stream) };
   });
 };
