@@ -20,6 +20,7 @@ import * as assert from 'uvu/assert';
 import { isMtError } from '../../codec/errors.ts';
 import { manifestOf, sha1Of } from '../harness/files.ts';
 import { Member } from '../harness/hostile-member.ts';
+import { inLab } from '../harness/lab.ts';
 import { until } from '../harness/until.ts';
 import { type Daemon, describe, inWorld, type MtResult, type World } from '../harness/world.ts';
 
@@ -103,10 +104,7 @@ test(
 
 test(
   'names that look like devices, options or dots, and Unicode that looks alike, are plain names: each its own file',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }) => {
     const names = [
       'CON',
       'nul.txt',
@@ -145,7 +143,7 @@ test(
     await each((name) => bob.mt('download_file', '--', 'lab', name, 'in'));
     assert.equal(readdirSync(bob.path('in')).sort(), [...names].sort());
     for (const [name, sha1] of sums) assert.is(sha1Of(bob.path('in', name)), sha1, name);
-  }, 1),
+  }),
 );
 
 test(

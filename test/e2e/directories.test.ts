@@ -13,9 +13,10 @@ import {
 } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { inLab } from '../harness/lab.ts';
 import { makeTree, pictureOf, type TreePlan } from '../harness/trees.ts';
 import { until } from '../harness/until.ts';
-import { type Daemon, inWorld } from '../harness/world.ts';
+import type { Daemon } from '../harness/world.ts';
 
 const test = suite('directories');
 
@@ -49,10 +50,7 @@ const leftovers = (who: Daemon) => readdirSync(who.dir).filter((name) => /part|^
 
 test(
   'a tree arrives as it was, is shared on, and is one entry of the group',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob, carol } = await world.people('alice', 'bob', 'carol');
-    await world.group('lab', alice, bob, carol);
+  inLab(['alice', 'bob', 'carol'], async ({ alice, bob, carol }) => {
     makeTree(alice.path('tree'), PLAN);
     const picture = pictureOf(alice.path('tree'));
     const up = await alice.ok('upload_file', 'tree', 'lab');
@@ -103,15 +101,12 @@ test(
     assert.equal(await filesOf(carol), []);
     assert.ok(existsSync(alice.path('tree', 'data', 'large')) && existsSync(carol.path('under another name')));
     assert.equal([leftovers(bob), leftovers(carol)], [[], []]);
-  }, 1),
+  }),
 );
 
 test(
   'what cannot be shared is named; kill -9, pause and cancel leave nothing behind',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }) => {
     makeTree(alice.path('bad'), { 'a/b/fine': 'x' });
     const within = alice.path('bad', 'a', 'b', 'odd');
     const refused = async (code: 'INVALID_ARGUMENT' | 'INVALID_NAME') => {
@@ -178,7 +173,7 @@ test(
     await until('it is complete', async () => (await done())?.state === 'complete');
     assert.equal(pictureOf(bob.path('tree')), pictureOf(alice.path('tree')));
     await until('nothing is left over', () => leftovers(bob).length === 0);
-  }, 1),
+  }),
 );
 
 test.run();

@@ -4,6 +4,7 @@ import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { sha1Of } from '../harness/files.ts';
+import { inLab } from '../harness/lab.ts';
 import { mountRefusal, withMount } from '../harness/mount.ts';
 import { testOrSkip } from '../harness/skip.ts';
 import { until } from '../harness/until.ts';
@@ -30,10 +31,7 @@ testOrSkip(
   test,
   '9 DISK_FULL: refused by its caller at once, goes on by itself when there is room',
   reason,
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }) => {
     const { path, sha1 } = alice.file('f', 8 * MiB);
     await alice.ok('upload_file', path, 'lab');
     await withMount(bob.path('full'), 'size=6m', async () => {
@@ -48,17 +46,14 @@ testOrSkip(
       assert.is(sha1Of(bob.path('full', 'f')), sha1);
       await bob.program.stop();
     });
-  }, 1),
+  }),
 );
 
 testOrSkip(
   test,
   'a disk that fills up on the way pauses that download alone; another one goes on meanwhile',
   reason,
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }) => {
     const f = alice.file('f', 6 * MiB);
     const other = alice.file('other', 9 * MiB);
     for (const { path } of [f, other]) await alice.ok('upload_file', path, 'lab');
@@ -90,17 +85,14 @@ testOrSkip(
       assert.is(sha1Of(bob.path('other')), other.sha1);
       await bob.program.stop();
     });
-  }, 1),
+  }),
 );
 
 testOrSkip(
   test,
   '9 PERMISSION: a read-only destination is refused at once, nothing is listed',
   reason,
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }) => {
     const { path, sha1 } = alice.file('f', MiB);
     await alice.ok('upload_file', path, 'lab');
     await withMount(bob.path('ro'), 'ro,size=8m', async () => {
@@ -110,7 +102,7 @@ testOrSkip(
     });
     await bob.ok('download_file', 'lab', 'f', '.');
     assert.is(sha1Of(bob.path('f')), sha1, 'nothing is lost');
-  }, 1),
+  }),
 );
 
 testOrSkip(

@@ -11,6 +11,7 @@ import type { Address } from '../../codec/ids.ts';
 import { encodePeerHello } from '../../codec/peer-messages.ts';
 import { signTicket } from '../../codec/ticket.ts';
 import { sha1Of } from '../harness/files.ts';
+import { inLab } from '../harness/lab.ts';
 import { until } from '../harness/until.ts';
 import { inWorld } from '../harness/world.ts';
 
@@ -54,10 +55,7 @@ const test = suite('doors');
 
 test(
   'a seeder says nothing but no to strangers, forged tickets and older TLS; honest members go on',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }) => {
     const { path, sha1 } = alice.file('f', 500_000);
     await alice.ok('upload_file', path, 'lab');
 
@@ -108,7 +106,7 @@ test(
     assert.ok(alice.program.isRunning);
     const files = await bob.ok<{ files: { seeders: number }[] }>('list_files', 'lab');
     assert.is(files.files[0]!.seeders, 2);
-  }, 1),
+  }),
 );
 
 test(

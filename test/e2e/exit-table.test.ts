@@ -8,6 +8,7 @@ import { encodeCbor } from '../../codec/cbor.ts';
 import { controlApi, controlHelloSchema } from '../../codec/control-api.ts';
 import { encodeFrame } from '../../codec/frames.ts';
 import { type Handlers, RpcConnection } from '../../codec/rpc.ts';
+import { inLab } from '../harness/lab.ts';
 import { BINS } from '../harness/program.ts';
 import { until } from '../harness/until.ts';
 import { type Daemon, inWorld, parseError, type World } from '../harness/world.ts';
@@ -197,10 +198,7 @@ row(
 
 row(
   '130 on Ctrl-C: the download stays in the daemon',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }, world) => {
     const { path } = alice.file('f', 4 * MiB);
     await alice.ok('upload_file', path, 'lab');
     await alice.ok('limits', '--up', '1M');
@@ -221,7 +219,7 @@ row(
     assert.match(stderr, 'goes on');
     assert.is(await state(bob), 'downloading');
     await bob.ok('cancel_download', 'lab', 'f');
-  }, 1),
+  }),
 );
 
 row(

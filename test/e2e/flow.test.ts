@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { sha1Of } from '../harness/files.ts';
+import { inLab } from '../harness/lab.ts';
 import { until } from '../harness/until.ts';
 import { inWorld } from '../harness/world.ts';
 
@@ -88,10 +89,7 @@ test(
 
 test(
   'logout keeps a file listed with fewer seeders, login shares it again; the last stop_share takes it out of the group',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }) => {
     const { path, sha1 } = alice.file('f', 200_000);
     await alice.ok('upload_file', path, 'lab');
     await bob.ok('download_file', 'lab', 'f', 'copy');
@@ -111,7 +109,7 @@ test(
     for (const person of [alice, bob]) await person.ok('stop_share', 'lab', 'f');
     assert.equal(await seeders(alice), []);
     assert.equal([sha1Of(path), sha1Of(bob.path('copy'))], [sha1, sha1], 'the files on disk stay');
-  }, 1),
+  }),
 );
 
 test(

@@ -8,6 +8,7 @@ import { encodeFrame } from '../../codec/frames.ts';
 import { encodePeerFrame } from '../../codec/peer-messages.ts';
 import { manifestOf } from '../harness/files.ts';
 import { HostilePeer, type Lie } from '../harness/hostile-peer.ts';
+import { inLab } from '../harness/lab.ts';
 import { until } from '../harness/until.ts';
 import { inWorld } from '../harness/world.ts';
 
@@ -52,10 +53,7 @@ const LIES: Record<string, Pick<Lie, 'behaviour' | 'says'>> = {
 
 test(
   'peers that lie about what they have cost an honest download nothing but moments',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }, world) => {
     await alice.ok('limits', '--up', HONEST_RATE);
     const listen = world.daemon('mallory').address;
     const mallory = await HostilePeer.join({ tracker: world.trackerAddress(1), listen, user: 'mallory', isNew: true });
@@ -81,7 +79,7 @@ test(
     } finally {
       await mallory.close();
     }
-  }, 1),
+  }),
 );
 
 test(

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { sha1Of } from '../harness/files.ts';
+import { inLab } from '../harness/lab.ts';
 import { inWorld } from '../harness/world.ts';
 
 const NAMES = [
@@ -50,10 +51,7 @@ test(
 
 test(
   'a decomposed name (NFD) is known in composed form; the file on disk is untouched',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }) => {
     const nfd = 'Café Ångström.txt'.normalize('NFD');
     const nfc = nfd.normalize('NFC');
     const { path, sha1 } = alice.file(nfd, 1_000);
@@ -63,7 +61,7 @@ test(
     assert.is(sha1Of(bob.path(nfc)), sha1);
     await alice.fails('ALREADY_SHARED', 'upload_file', path, 'lab');
     await bob.ok('stop_share', 'lab', nfd);
-  }, 1),
+  }),
 );
 
 test(

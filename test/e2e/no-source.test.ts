@@ -3,18 +3,15 @@
 import { existsSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { inLab } from '../harness/lab.ts';
 import { until } from '../harness/until.ts';
-import { inWorld } from '../harness/world.ts';
 
 const MiB = 1 << 20;
 const test = suite('no source');
 
 test(
   '7 NO_SEEDERS after 30 s without any source; the download stays in the daemon, and goes on by itself',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, carol } = await world.people('alice', 'carol');
-    await world.group('lab', alice, carol);
+  inLab(['alice', 'carol'], async ({ alice, carol }) => {
     const { path } = alice.file('f', 4 * MiB);
     await alice.ok('upload_file', path, 'lab');
     await alice.program.kill();
@@ -27,7 +24,7 @@ test(
       (await carol.ok<{ downloads: { state: string }[] }>('show_downloads')).downloads[0]?.state;
     await until('it went on by itself', async () => (await state()) === 'complete', { timeoutMs: 30_000 });
     assert.ok(existsSync(carol.path('f')));
-  }, 1),
+  }),
 );
 
 test.run();

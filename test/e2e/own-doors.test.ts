@@ -25,6 +25,7 @@ import { encodeFrame } from '../../codec/frames.ts';
 import { makeDaemonIdentity } from '../../codec/identity.ts';
 import { sha1Of } from '../harness/files.ts';
 import { connectTls } from '../harness/hostile-member.ts';
+import { inLab } from '../harness/lab.ts';
 import { BINS } from '../harness/program.ts';
 import { testOrSkip } from '../harness/skip.ts';
 import { until } from '../harness/until.ts';
@@ -247,10 +248,7 @@ const SWAPS: Record<string, (path: string) => void> = {
 
 test(
   'a shared file that was swapped, changed or taken away is served no more, and shown so; the others are',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }) => {
     const names = Object.keys(SWAPS).map((what) => what.replaceAll(' ', '-'));
     mkdirSync(alice.path('files'));
     for (const name of [...names, 'untouched']) {
@@ -274,7 +272,7 @@ test(
       const expected = file_name === 'untouched' ? 'shared' : file_name === 'gone' ? 'missing' : 'changed';
       assert.is(state, expected, file_name);
     }
-  }, 1),
+  }),
 );
 
 test.run();

@@ -2,9 +2,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { sha1Of } from '../harness/files.ts';
+import { inLab } from '../harness/lab.ts';
 import { BINS } from '../harness/program.ts';
 import { until } from '../harness/until.ts';
-import { type Daemon, inWorld } from '../harness/world.ts';
+import type { Daemon } from '../harness/world.ts';
 
 const seeders = async (who: Daemon) =>
   (await who.ok<{ files: { file_name: string; seeders: number }[] }>('list_files', 'lab')).files.map(
@@ -15,10 +16,7 @@ const test = suite('sessions');
 
 test(
   'a user on two daemons: each shares its own files, logout of one leaves the other',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }, world) => {
     const laptop = await world.daemon('laptop').start();
     await laptop.ok('login', 'alice', 'pw-alice');
     const one = alice.file('one', 200_000);
@@ -34,15 +32,12 @@ test(
     await until('the first one is shared again', async () => (await seeders(bob))[0] === 1);
     await bob.ok('download_file', 'lab', 'one', '.');
     assert.is(sha1Of(bob.path('one')), one.sha1);
-  }, 1),
+  }),
 );
 
 test(
   'a daemon that comes back at another address is found there, logged in as before',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }, world) => {
     const { path, sha1 } = alice.file('f', 300_000);
     await alice.ok('upload_file', path, 'lab');
     await alice.program.kill();
@@ -53,15 +48,12 @@ test(
     const result = await bob.ok('download_file', 'lab', 'f', '.');
     assert.is(result.sha1, sha1);
     assert.is(sha1Of(bob.path('f')), sha1);
-  }, 1),
+  }),
 );
 
 test(
   '--peer restricts the sources; a removed member is cut off and gets nothing more',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob, carol } = await world.people('alice', 'bob', 'carol');
-    await world.group('lab', alice, bob, carol);
+  inLab(['alice', 'bob', 'carol'], async ({ alice, bob, carol }) => {
     const { path, sha1 } = alice.file('f', 12 << 20);
     await alice.ok('upload_file', path, 'lab');
     await bob.ok('download_file', 'lab', 'f', '.', '--peer', 'alice');
@@ -88,7 +80,7 @@ test(
     });
     assert.ok((await bytes()) < 8 << 20, 'it never becomes whole');
     await carol.fails('NOT_MEMBER', 'list_files', 'lab');
-  }, 1),
+  }),
 );
 
 test.run();

@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { sha1Of } from '../harness/files.ts';
-import { inWorld } from '../harness/world.ts';
+import { inLab } from '../harness/lab.ts';
 
 const P = 65_536;
 const SIZES = [0, 1, P - 1, P, P + 1, 7 * P, 40 * P + 3];
@@ -13,10 +13,7 @@ const test = suite('sizes');
 
 test(
   `${SIZES.join(', ')} bytes`,
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob, carol } = await world.people('alice', 'bob', 'carol');
-    await world.group('lab', alice, bob, carol);
+  inLab(['alice', 'bob', 'carol'], async ({ alice, bob, carol }) => {
     for (const size of SIZES) {
       const name = `f${size}`;
       const { path, sha1 } = alice.file(name, size);
@@ -30,22 +27,19 @@ test(
     }
     const { files } = await bob.ok<{ files: { seeders: number }[] }>('list_files', 'lab');
     assert.ok(files.every(({ seeders }) => seeders === 3));
-  }, 1),
+  }),
 );
 
 test(
   '300 MB, from two seeders',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob, carol } = await world.people('alice', 'bob', 'carol');
-    await world.group('lab', alice, bob, carol);
+  inLab(['alice', 'bob', 'carol'], async ({ alice, bob, carol }) => {
     const { path, sha1 } = alice.file('large', LARGE);
     assert.is((await alice.ok('upload_file', path, 'lab')).sha1, sha1);
     await bob.ok('download_file', 'lab', 'large', '.');
     const down = await carol.ok('download_file', 'lab', 'large', '.');
     assert.equal([down.size, down.sha1], [LARGE, sha1]);
     assert.equal([sha1Of(bob.path('large')), sha1Of(carol.path('large'))], [sha1, sha1]);
-  }, 1),
+  }),
 );
 
 test.run();

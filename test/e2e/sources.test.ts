@@ -5,8 +5,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { manifestOf, sha1Of } from '../harness/files.ts';
 import { HostilePeer } from '../harness/hostile-peer.ts';
+import { inLab } from '../harness/lab.ts';
 import { until } from '../harness/until.ts';
-import { type Daemon, inWorld } from '../harness/world.ts';
+import type { Daemon, World } from '../harness/world.ts';
 
 const MiB = 1 << 20;
 interface Row {
@@ -22,14 +23,24 @@ async function row(daemon: Daemon): Promise<Row> {
   return downloads[0]!;
 }
 
+/** Somebody of the group whose daemon is not ours. */
+async function withMallory(world: World, owner: Daemon, use: (mallory: HostilePeer) => Promise<void>): Promise<void> {
+  const listen = world.daemon('mallory').address;
+  const mallory = await HostilePeer.join({ tracker: world.trackerAddress(1), listen, user: 'mallory', isNew: true });
+  try {
+    await mallory.joinGroup('lab');
+    await owner.ok('accept_request', 'lab', 'mallory');
+    await use(mallory);
+  } finally {
+    await mallory.close();
+  }
+}
+
 const test = suite('sources');
 
 test(
   'a seeder that is killed midway: the rest comes from the other one',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob, carol } = await world.people('alice', 'bob', 'carol');
-    await world.group('lab', alice, bob, carol);
+  inLab(['alice', 'bob', 'carol'], async ({ alice, bob, carol }) => {
     const { path, sha1 } = alice.file('f', 24 * MiB);
     await alice.ok('upload_file', path, 'lab');
     await bob.ok('download_file', 'lab', 'f', '.');
@@ -44,15 +55,12 @@ test(
     await bob.ok('limits', '--up', '0');
     assert.is((await download).sha1, sha1);
     assert.is(sha1Of(carol.path('f')), sha1);
-  }, 1),
+  }),
 );
 
 test(
   'the only seeder dies and comes back: the download waits with a reason, then ends',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }) => {
     const { path, sha1 } = alice.file('f', 16 * MiB);
     await alice.ok('upload_file', path, 'lab');
     await alice.ok('limits', '--up', '4M');
@@ -66,23 +74,16 @@ test(
     assert.is((await download).sha1, sha1);
     assert.ok(before > MiB);
     assert.is(sha1Of(bob.path('f')), sha1);
-  }, 1),
+  }),
 );
 
 test(
   'a corrupting peer: its pieces are refused, it is dropped, the download ends from others',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }, world) => {
     const { path, sha1 } = alice.file('f', 8 * MiB);
     await alice.ok('upload_file', path, 'lab');
     await alice.ok('limits', '--up', '2M'); // slow, so that the liar is asked too
-    const listen = world.daemon('mallory').address;
-    const mallory = await HostilePeer.join({ tracker: world.trackerAddress(1), listen, user: 'mallory', isNew: true });
-    try {
-      await mallory.joinGroup('lab');
-      await alice.ok('accept_request', 'lab', 'mallory');
+    await withMallory(world, alice, async (mallory) => {
       const content = readFileSync(path);
       const flip = (block: Buffer) => {
         block[block.length >> 1]! ^= 0x80;
@@ -95,24 +96,15 @@ test(
       assert.ok(mallory.blocksServed > 0, 'the liar was asked');
       assert.ok(mallory.blocksServed < 64, `and soon no more: ${mallory.blocksServed} blocks`);
       assert.is(mallory.linksTaken, 1, 'once banned it is not dialled again');
-    } finally {
-      await mallory.close();
-    }
-  }, 1),
+    });
+  }),
 );
 
 test(
   'only a corrupting peer: nothing of it is kept, and an honest one that comes later is enough',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }, world) => {
     const { path, sha1 } = alice.file('f', 2 * MiB);
-    const listen = world.daemon('mallory').address;
-    const mallory = await HostilePeer.join({ tracker: world.trackerAddress(1), listen, user: 'mallory', isNew: true });
-    try {
-      await mallory.joinGroup('lab');
-      await alice.ok('accept_request', 'lab', 'mallory');
+    await withMallory(world, alice, async (mallory) => {
       const content = readFileSync(path);
       const noise = (block: Buffer) => createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16)).update(block);
       await mallory.share('lab', 'f', { manifest: manifestOf(content), content, alter: noise });
@@ -123,23 +115,14 @@ test(
       assert.not.ok(existsSync(bob.path('f')));
       await alice.ok('upload_file', path, 'lab');
       assert.is((await download).sha1, sha1);
-    } finally {
-      await mallory.close();
-    }
-  }, 1),
+    });
+  }),
 );
 
 test(
   'all pieces match but the whole SHA-1 does not: INTEGRITY, the publisher is named, nothing is left',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
-    const listen = world.daemon('mallory').address;
-    const mallory = await HostilePeer.join({ tracker: world.trackerAddress(1), listen, user: 'mallory', isNew: true });
-    try {
-      await mallory.joinGroup('lab');
-      await alice.ok('accept_request', 'lab', 'mallory');
+  inLab(['alice', 'bob'], async ({ alice, bob }, world) => {
+    await withMallory(world, alice, async (mallory) => {
       const content = readFileSync(alice.file('x', MiB).path);
       const manifest = { ...manifestOf(content), sha1: new Uint8Array(20).fill(1) };
       await mallory.share('lab', 'forged', { manifest, content, alter: (block) => block });
@@ -150,18 +133,13 @@ test(
         [],
       );
       assert.equal(await bob.ok('show_shares'), { shares: [] });
-    } finally {
-      await mallory.close();
-    }
-  }, 1),
+    });
+  }),
 );
 
 test(
   'a daemon killed midway resumes by itself and keeps its verified pieces',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }) => {
     const { path, sha1 } = alice.file('f', 24 * MiB);
     await alice.ok('upload_file', path, 'lab');
     await alice.ok('limits', '--up', '6M');
@@ -182,15 +160,12 @@ test(
       const { files } = await alice.ok<{ files: { seeders: number }[] }>('list_files', 'lab');
       return files[0]!.seeders === 2;
     });
-  }, 1),
+  }),
 );
 
 test(
   'pause, resume and cancel; a partial peer serves what it has',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }) => {
     const { path, sha1 } = alice.file('f', 16 * MiB);
     await alice.ok('upload_file', path, 'lab');
     await alice.ok('limits', '--up', '4M');
@@ -217,7 +192,7 @@ test(
     await bob.ok('cancel_download', 'lab', 'g');
     await until('nothing of it is left', () => readdirSync(bob.dir).every((name) => !name.includes('g.')));
     await bob.fails('NO_SUCH_DOWNLOAD', 'cancel_download', 'lab', 'g');
-  }, 1),
+  }),
 );
 
 test.run();

@@ -2,8 +2,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { sha1Of } from '../harness/files.ts';
+import { inLab } from '../harness/lab.ts';
 import { Meter } from '../harness/meter.ts';
-import { type Daemon, inWorld } from '../harness/world.ts';
+import type { Daemon } from '../harness/world.ts';
 
 const MiB = 1 << 20;
 const SOON_MS = 1_000;
@@ -17,10 +18,7 @@ async function seedersOf(daemon: Daemon): Promise<string[]> {
 
 test(
   'a source that comes, stops or is killed is used or forgotten within a second, a silent one within 5 s',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob, carol } = await world.people('alice', 'bob', 'carol');
-    await world.group('lab', alice, bob, carol);
+  inLab(['alice', 'bob', 'carol'], async ({ alice, bob, carol }) => {
     const { path, sha1 } = alice.file('f', 64 * MiB);
     await alice.ok('upload_file', path, 'lab');
     await carol.ok('download_file', 'lab', 'f', '.');
@@ -65,7 +63,7 @@ test(
     await meter.when('it ends', 'f', ({ state }) => state === 'complete');
     assert.is(sha1Of(bob.path('f')), sha1);
     meter.close();
-  }, 1),
+  }),
 );
 
 test.run();

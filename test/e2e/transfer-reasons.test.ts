@@ -5,6 +5,7 @@ import type { DownloadRow } from '../../codec/control-api.ts';
 import { encodePeerFrame } from '../../codec/peer-messages.ts';
 import { manifestOf } from '../harness/files.ts';
 import { HostilePeer } from '../harness/hostile-peer.ts';
+import { inLab } from '../harness/lab.ts';
 import { Meter } from '../harness/meter.ts';
 import { type Daemon, inWorld } from '../harness/world.ts';
 
@@ -29,10 +30,7 @@ async function shows(daemon: Daemon, file: string, code: string, line: RegExp): 
 
 test(
   'unreachable, no seeder online, refused, limited here, limited there, banned',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob, carol } = await world.people('alice', 'bob', 'carol');
-    await world.group('lab', alice, bob, carol);
+  inLab(['alice', 'bob', 'carol'], async ({ alice, bob, carol }, world) => {
     // One release of content each, and then nothing for an hour.
     await alice.ok('limits', '--up', '1');
     await carol.ok('limits', '--down', '1');
@@ -75,7 +73,7 @@ test(
     await alice.start();
     await alice.program.stop();
     await shows(bob, 'late', 'NO_SEEDERS', /No seeder is online/);
-  }, 1),
+  }),
 );
 
 test(

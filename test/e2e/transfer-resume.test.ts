@@ -3,19 +3,16 @@ import { existsSync, readdirSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { sha1Of } from '../harness/files.ts';
+import { inLab } from '../harness/lab.ts';
 import { Meter } from '../harness/meter.ts';
 import { until } from '../harness/until.ts';
-import { inWorld } from '../harness/world.ts';
 
 const MiB = 1 << 20;
 const test = suite('transfer-resume');
 
 test(
   'kill -9 of the seeder, then of the leecher: at least 95 % of the verified bytes are not fetched again',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }) => {
     const size = 16 * MiB;
     const { path, sha1 } = alice.file('f', size);
     await alice.ok('upload_file', path, 'lab');
@@ -44,15 +41,12 @@ test(
     assert.ok(down <= size - 0.95 * before, `${down} bytes came after the restart, ${before} were there before`);
     const { up } = await (await Meter.of(alice)).moved();
     assert.ok(up <= size - 0.95 * first, `${up} bytes left the second life of the seeder, ${first} were there before`);
-  }, 1),
+  }),
 );
 
 test(
   'pause stops the line and serves on; cancel leaves nothing of an unfinished download and everything of a finished one',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob, carol } = await world.people('alice', 'bob', 'carol');
-    await world.group('lab', alice, bob, carol);
+  inLab(['alice', 'bob', 'carol'], async ({ alice, bob, carol }) => {
     const { path, sha1 } = alice.file('f', 12 * MiB);
     await alice.ok('upload_file', path, 'lab');
     await alice.ok('limits', '--up', '4M');
@@ -97,7 +91,7 @@ test(
     assert.is(sha1Of(bob.path('f')), sha1, 'the file stays');
     assert.equal(await seeders(), ['alice', 'bob'], 'and is shared');
     await bob.fails('NO_SUCH_DOWNLOAD', 'cancel_download', 'lab', 'f');
-  }, 1),
+  }),
 );
 
 test.run();

@@ -4,9 +4,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { MAP_HEADER_SIZE } from '../../daemon/disk/resume.ts';
 import { sha1Of } from '../harness/files.ts';
+import { inLab } from '../harness/lab.ts';
 import { Meter } from '../harness/meter.ts';
 import { until } from '../harness/until.ts';
-import { type Daemon, inWorld } from '../harness/world.ts';
+import type { Daemon } from '../harness/world.ts';
 
 const MiB = 1 << 20;
 const WINDOW_MS = 2_500;
@@ -21,10 +22,7 @@ function verifiedPieces({ dir }: Daemon): boolean[] {
 
 test(
   'several downloads get the same of a limited line, whatever their sources',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob, carol } = await world.people('alice', 'bob', 'carol');
-    await world.group('lab', alice, bob, carol);
+  inLab(['alice', 'bob', 'carol'], async ({ alice, bob, carol }) => {
     const names = ['one', 'two', 'three'];
     for (const name of names) await alice.ok('upload_file', alice.file(name, 12 * MiB).path, 'lab');
     await carol.ok('download_file', 'lab', 'one', '.'); // this one has two sources
@@ -50,15 +48,12 @@ test(
     const rate = await shares('upload limit of the seeder');
     assert.ok(rate > 0.95 * 4 * MiB, `and the line is full: ${rate} bytes a second`);
     meter.close();
-  }, 1),
+  }),
 );
 
 test(
   'a slow, a dead and a silent source beside a good one cost nothing; --peer asks one user only',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob, carol, dave, erin } = await world.people('alice', 'bob', 'carol', 'dave', 'erin');
-    await world.group('lab', alice, bob, carol, dave, erin);
+  inLab(['alice', 'bob', 'carol', 'dave', 'erin'], async ({ alice, bob, carol, dave, erin }) => {
     const size = 20 * MiB;
     const { path, sha1 } = alice.file('f', size);
     await alice.ok('upload_file', path, 'lab');
@@ -89,15 +84,12 @@ test(
     const again = Math.min((await take()).seconds, (await take()).seconds);
     assert.ok(again < alone.seconds + 0.1 * bound, `${again} s, ${alone.seconds} s without them`);
     meter.close();
-  }, 1),
+  }),
 );
 
 test(
   'partial peers give each other the rest when the seeder is gone',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob, carol, dave } = await world.people('alice', 'bob', 'carol', 'dave');
-    await world.group('lab', alice, bob, carol, dave);
+  inLab(['alice', 'bob', 'carol', 'dave'], async ({ alice, bob, carol, dave }) => {
     const { path, sha1 } = alice.file('f', 8 * MiB);
     await alice.ok('upload_file', path, 'lab');
     await alice.ok('limits', '--up', '6M');
@@ -122,7 +114,7 @@ test(
       assert.is(sha1Of(taker.path('f')), sha1);
       meter.close();
     }
-  }, 1),
+  }),
 );
 
 test.run();

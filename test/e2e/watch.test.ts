@@ -2,8 +2,9 @@
 import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { inLab } from '../harness/lab.ts';
 import { until } from '../harness/until.ts';
-import { type Daemon, inWorld } from '../harness/world.ts';
+import type { Daemon } from '../harness/world.ts';
 
 const test = suite('watch');
 
@@ -26,10 +27,7 @@ const shows = (who: Daemon, ...names: string[]) =>
 
 test(
   'new files are shared once they are complete, and nothing else is',
-  inWorld(async (world) => {
-    await world.startTracker(1);
-    const { alice, bob } = await world.people('alice', 'bob');
-    await world.group('lab', alice, bob);
+  inLab(['alice', 'bob'], async ({ alice, bob }) => {
     writeFileSync(bob.path('taken'), "bob's");
     await bob.ok('upload_file', 'taken', 'lab');
     const at = (name: string) => alice.path('out', name);
@@ -87,7 +85,7 @@ test(
     assert.equal(await alice.ok('unwatch', 'out'), { path: alice.path('out'), group_ids: ['lab'] });
     assert.equal(await watches(alice), []);
     assert.is((await namesIn(bob)).length, 6, 'what was shared stays shared');
-  }, 1),
+  }),
 );
 
 test.run();
