@@ -3,6 +3,7 @@
 import { type Manifest, pieceSha256 } from '../../codec/manifest.ts';
 import type { HashSource } from '../disk/hash.ts';
 import type { HashPool } from '../disk/hash-pool.ts';
+import type { PieceFile } from '../disk/piece-file.ts';
 
 /** Read and hashed between two pauses. */
 const PART_SIZE = 256 * 1024;
@@ -45,6 +46,17 @@ export class PieceChecker {
       thread.run({ op: 'forget', task }, 0).catch(() => {});
     }
   }
+}
+
+/** An open share, as something to be read and hashed. */
+export function sourceOf(file: PieceFile): HashSource {
+  return {
+    read: (view, _at, size, position) =>
+      new Promise((resolve, reject) => {
+        const into = Buffer.from(view.buffer, view.byteOffset, view.byteLength);
+        file.read({ into, at: 0, size, position }, (error) => (error ? reject(error) : resolve({ bytesRead: size })));
+      }),
+  };
 }
 
 /** False when the file is shorter, or the disk cannot give it back. */

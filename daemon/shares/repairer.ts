@@ -1,18 +1,17 @@
 // Mends shares with rotten pieces: fetches only those from the group into a file of its own, verified, and then writes them in place.
 // The user's file is touched for that moment only, and never when anybody else has written to it. Nobody has them: tried again later.
-import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { MtError, toMtError } from '../../codec/errors.ts';
 import { decodeManifest, type Manifest } from '../../codec/manifest.ts';
-import { type FileIdentity, identityOf, sameFile } from '../disk/file-identity.ts';
-import { diskError, type PieceFile } from '../disk/piece-file.ts';
+import { PieceFile } from '../disk/piece-file.ts';
 import type { DataPlane } from '../download/types.ts';
 import { Bitfield } from '../pieces/bitfield.ts';
 import type { Shares } from '../share.ts';
 import type { ShareRecord } from '../store/share-store.ts';
-import type { PieceChecker } from './check-pieces.ts';
+import { type PieceChecker, sourceOf } from './check-pieces.ts';
+import { editedMeanwhile, InPlace } from './in-place.ts';
 import { noSuchShare } from './scrubber.ts';
 import { keyOf } from './share-files.ts';
 
@@ -115,7 +114,6 @@ export class Repairer {
     const rotten = shares.rottenOf(record);
     const encoded = shares.manifestOf(record);
     if (!rotten || !encoded) throw noSuchShare(record);
-    if (record.tree) throw new MtError('INVALID_ARGUMENT', 'files of a shared directory are not written to');
     const manifest = decodeManifest(encoded);
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const place = join(directory, `repair-${++this.#number}`);
@@ -151,78 +149,58 @@ export class Repairer {
     pieces: readonly number[],
     fetched: PieceFile,
   ): Promise<number> {
-    const { shares, checker } = this.#parts;
+    const { shares } = this.#parts;
     const record = shares.record(opened);
-    if (record?.userId !== opened.userId || (await shares.look(record))) throw edited(opened);
+    if (record?.userId !== opened.userId || (await shares.look(record))) throw editedMeanwhile(opened.path);
     const release = shares.hold(record);
     try {
-      const handle = await open(record.path, constants.O_RDWR | constants.O_NOFOLLOW).catch((error: unknown) => {
-        throw diskError(error, record.path);
-      });
+      const inPlace = new InPlace(record, (change) => shares.change(record, change));
       try {
-        await this.#writePieces(handle, record, pieces, fetched);
-        const right: number[] = [];
-        for (const piece of pieces) if (await checker.isRight(handle, manifest, piece, () => {})) right.push(piece);
-        // The scrub may have found more of them meanwhile.
-        const left = shares.rottenOf(shares.record(opened) ?? record) ?? new Bitfield(manifest.pieceCount);
-        for (const piece of right) left.clear(piece);
-        const mended = right.length;
-        this.piecesRepaired += mended;
-        shares.change(record, { rotten: left.count > 0 ? left.toBytes() : null });
-        if (mended < pieces.length) throw new MtError('INTEGRITY', 'the disk does not keep what is written there');
-        return mended;
+        const buffer = Buffer.alloc(COPY_SIZE);
+        for (const piece of pieces) {
+          const { position, size } = fetched.place(piece);
+          for (let done = 0; done < size; done += COPY_SIZE) {
+            const part = buffer.subarray(0, Math.min(COPY_SIZE, size - done));
+            await readPart(fetched, part, position + done);
+            await inPlace.write(part, position + done);
+          }
+        }
+        await inPlace.sync();
       } finally {
-        await handle.close();
+        await inPlace.close();
       }
+      return await this.#noteMended(record, manifest, pieces);
     } finally {
       release();
     }
   }
 
-  /**
-   * Each piece only after a look at the file: its times must be those of our own last write. That time stays: were it set back, an
-   * edit of the same moment would pass for rot.
-   */
-  async #writePieces(
-    handle: FileHandle,
-    record: ShareRecord,
-    pieces: readonly number[],
-    fetched: PieceFile,
-  ): Promise<void> {
-    let expected: FileIdentity = record;
-    const { shares } = this.#parts;
-    const buffer = Buffer.alloc(COPY_SIZE);
-    for (const piece of pieces) {
-      const { position, size } = fetched.place(piece);
-      for (let done = 0; done < size; done += COPY_SIZE) {
-        const count = Math.min(COPY_SIZE, size - done);
-        await readPart(fetched, buffer, count, position + done);
-        await this.#requireSame(handle, record.path, expected);
-        await handle.write(buffer, 0, count, position + done).catch((error: unknown) => {
-          throw diskError(error, record.path);
-        });
-        expected = identityOf(await handle.stat({ bigint: true }));
-        // At once: a crash before the last piece must not make our own write look like an edit.
-        shares.change(record, expected);
-      }
+  /** Reads again what was written. */
+  async #noteMended(record: ShareRecord, manifest: Manifest, pieces: readonly number[]): Promise<number> {
+    const { shares, checker } = this.#parts;
+    // The writing has changed times.
+    const content = { manifest, manifestHash: record.manifestHash };
+    const file = await PieceFile.openShare(record.path, content, shares.record(record) ?? record);
+    if (!file) throw editedMeanwhile(record.path);
+    const right: number[] = [];
+    try {
+      const source = sourceOf(file);
+      for (const piece of pieces) if (await checker.isRight(source, manifest, piece, () => {})) right.push(piece);
+    } finally {
+      await file.close();
     }
-    await handle.datasync();
-  }
-
-  async #requireSame(handle: FileHandle, path: string, expected: FileIdentity): Promise<void> {
-    const opened = identityOf(await handle.stat({ bigint: true }));
-    const atPath = await lstat(path, { bigint: true }).catch(() => null);
-    if (sameFile(opened, expected) && atPath?.isFile() && sameFile(identityOf(atPath), expected)) return;
-    throw edited({ path });
+    // The scrub may have found more of them meanwhile.
+    const left = shares.rottenOf(shares.record(record) ?? record) ?? new Bitfield(manifest.pieceCount);
+    for (const piece of right) left.clear(piece);
+    this.piecesRepaired += right.length;
+    shares.change(record, { rotten: left.count > 0 ? left.toBytes() : null });
+    if (right.length < pieces.length) throw new MtError('INTEGRITY', 'the disk does not keep what is written there');
+    return right.length;
   }
 }
 
-function readPart(file: PieceFile, into: Buffer, size: number, position: number): Promise<void> {
+function readPart(file: PieceFile, into: Buffer, position: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    file.read({ into, at: 0, size, position }, (error) => (error ? reject(error) : resolve()));
+    file.read({ into, at: 0, size: into.length, position }, (error) => (error ? reject(error) : resolve()));
   });
-}
-
-function edited({ path }: { path: string }): MtError {
-  return new MtError('INVALID_ARGUMENT', `"${path}" was written to meanwhile, and is left as it is`);
 }

@@ -6,13 +6,12 @@ import type { Logger } from 'pino';
 import { MtError } from '../../codec/errors.ts';
 import { decodeManifest } from '../../codec/manifest.ts';
 import { sameFile } from '../disk/file-identity.ts';
-import type { HashSource } from '../disk/hash.ts';
 import { PieceFile } from '../disk/piece-file.ts';
 import type { FileRef } from '../download/types.ts';
 import { Bitfield } from '../pieces/bitfield.ts';
 import type { Shares } from '../share.ts';
 import type { ShareRecord } from '../store/share-store.ts';
-import type { Pace, PieceChecker } from './check-pieces.ts';
+import { type Pace, type PieceChecker, sourceOf } from './check-pieces.ts';
 import { dueAtMs, nextToScrub, Pacer, rateNow, type ScrubSettings } from './scrub-plan.ts';
 import { keyOf } from './share-files.ts';
 
@@ -20,6 +19,8 @@ import { keyOf } from './share-files.ts';
 const LOOK_MS = 1_000;
 /** A restart costs at most so much of a round. */
 const CURSOR_MS = 30_000;
+/** A repair is waited for in steps of so long. */
+const HELD_MS = 100;
 /** A file that may not be read, say, is left alone for so long. */
 const FAILED_REST_MS = 10 * 60_000;
 
@@ -28,7 +29,7 @@ export interface ScrubberParts {
   readonly checker: PieceChecker;
   /** Content that moves now, both ways, in bytes a second. */
   readonly movingBytesPerS: () => number;
-  /** Pieces were found rotten. */
+  /** Pieces were found rotten in the background. */
   readonly onRotten: () => void;
   readonly log: Logger;
 }
@@ -38,6 +39,7 @@ export interface RoundOptions {
   /** The piece to begin with. */
   readonly from: number;
   readonly onProgress: (bytesDone: number, size: number) => void;
+  readonly onRotten: () => void;
 }
 
 export class Scrubber {
@@ -93,13 +95,21 @@ export class Scrubber {
     { signal, onProgress }: { signal: AbortSignal; onProgress: RoundOptions['onProgress'] },
   ): Promise<{ pieces: number; rotten: number }> {
     const { shares } = this.#parts;
-    const record = shares.record(file);
-    if (!record) throw noSuchShare(file);
     const pace = () => signal.throwIfAborted();
-    const isRead = await this.#round(record, { pace, from: 0, onProgress });
+    const onRotten = () => {}; // its repair begins when all of it is known
+    for (let from: number | null = 0; from !== null; ) {
+      const record = shares.record(file);
+      if (!record) throw noSuchShare(file);
+      from = await this.#round(record, { pace, from, onProgress, onRotten });
+      const now = shares.record(file);
+      if (from === null || !now) continue;
+      const problem = await shares.look(now);
+      if (problem) throw lostError(now, problem);
+      // A repair writes to it just now.
+      await sleep(HELD_MS, null, { signal, ref: false });
+    }
     const now = shares.record(file);
     if (!now) throw noSuchShare(file);
-    if (!isRead) throw lostError(record, await shares.look(now));
     return { pieces: shares.pieceCount(now), rotten: shares.rottenOf(now)?.count ?? 0 };
   }
 
@@ -160,30 +170,28 @@ export class Scrubber {
     const onProgress = (bytesDone: number) => {
       this.#running = { group_id, file_name, bytes_done: bytesDone, size };
     };
-    await this.#round(record, { pace, from: record.scrubNext, onProgress });
+    await this.#round(record, { pace, from: record.scrubNext, onProgress, onRotten: this.#parts.onRotten });
   }
 
-  /** @returns whether all of it was read; false: the file is not there, or not the one that was shared. */
-  async #round(record: ShareRecord, { pace, from, onProgress }: RoundOptions): Promise<boolean> {
+  /** @returns null: all of it was read; else the piece before which the file was gone, or not the one that was shared. */
+  async #round(record: ShareRecord, { pace, from, onProgress, onRotten }: RoundOptions): Promise<number | null> {
     const { shares, checker } = this.#parts;
     const encoded = shares.manifestOf(record);
-    if (!encoded || (await shares.look(record))) return false;
+    if (!encoded || (await shares.look(record))) return from;
     const manifest = decodeManifest(encoded);
     const content = { manifest, manifestHash: record.manifestHash };
     const file = await PieceFile.openShare(record.path, content, record);
-    if (!file) return false;
+    if (!file) return from;
     const source = sourceOf(file);
     let savedAtMs = performance.now();
     try {
       for (let piece = from; piece < manifest.pieceCount; piece++) {
-        // Twice: what a cable or a bit of memory got wrong once is not the disk's doing.
-        const check = () => checker.isRight(source, manifest, piece, pace);
-        const isRight = (await check()) || (await check());
+        const isRight = await this.#check(record, () => checker.isRight(source, manifest, piece, pace));
         this.bytesRead += Math.min(manifest.pieceSize, manifest.size - piece * manifest.pieceSize);
-        if (!(await this.#note(record, piece, isRight))) {
+        if (isRight === null || !(await this.#note(record, piece, isRight, onRotten))) {
           // Written to, by its user or by a repair: if it is whole, the round goes on here.
           shares.change(record, { scrubNext: piece });
-          return false;
+          return piece;
         }
         onProgress(Math.min(manifest.size, (piece + 1) * manifest.pieceSize), manifest.size);
         if (performance.now() - savedAtMs < CURSOR_MS) continue;
@@ -192,17 +200,29 @@ export class Scrubber {
       }
       // It may have been written to after its last piece was read: then that is seen next time.
       shares.change(record, { scrubbedAtMs: Date.now(), scrubNext: 0 });
-      return true;
+      return null;
     } finally {
       await file.close();
     }
   }
 
+  /** null: a file of a directory is not the one that was shared; each is looked at when its turn comes. */
+  async #check(opened: ShareRecord, check: () => Promise<boolean>): Promise<boolean | null> {
+    try {
+      // Twice: what a cable or a bit of memory got wrong once is not the disk's doing.
+      return (await check()) || (await check());
+    } catch (error) {
+      const record = this.#parts.shares.record(opened);
+      if (!record || !isSameShare(record, opened) || (await this.#parts.shares.look(record))) return null;
+      throw error;
+    }
+  }
+
   /** @returns false when the share has ended, or its file is another than was opened. */
-  async #note(opened: ShareRecord, piece: number, isRight: boolean): Promise<boolean> {
-    const { shares, log, onRotten } = this.#parts;
+  async #note(opened: ShareRecord, piece: number, isRight: boolean, onRotten: () => void): Promise<boolean> {
+    const { shares, log } = this.#parts;
     const record = shares.record(opened);
-    if (record?.userId !== opened.userId || !sameFile(record, opened)) return false;
+    if (!record || !isSameShare(record, opened)) return false;
     const rotten = shares.rottenOf(record) ?? new Bitfield(shares.pieceCount(record));
     if (rotten.has(piece) === !isRight) return true;
     // Written to by its user: that is seen by its time, and then it is no rot.
@@ -221,14 +241,9 @@ export class Scrubber {
   }
 }
 
-function sourceOf(file: PieceFile): HashSource {
-  return {
-    read: (view, _at, size, position) =>
-      new Promise((resolve, reject) => {
-        const into = Buffer.from(view.buffer, view.byteOffset, view.byteLength);
-        file.read({ into, at: 0, size, position }, (error) => (error ? reject(error) : resolve({ bytesRead: size })));
-      }),
-  };
+/** The same user's, and nothing was written to it by us or found elsewhere. */
+function isSameShare(a: ShareRecord, b: ShareRecord): boolean {
+  return a.userId === b.userId && sameFile(a, b) && a.tree === b.tree;
 }
 
 export function noSuchShare({ groupId, fileName }: FileRef): MtError {
@@ -239,7 +254,7 @@ export function noSuchShare({ groupId, fileName }: FileRef): MtError {
   );
 }
 
-function lostError({ path }: ShareRecord, problem: 'missing' | 'changed' | null): MtError {
+function lostError({ path }: ShareRecord, problem: 'missing' | 'changed'): MtError {
   if (problem === 'missing') return new MtError('PATH_NOT_FOUND', `There is no file "${path}"`, 'See: mt show_shares');
   return new MtError('INTEGRITY', `"${path}" was written to since it was shared`, 'See: mt show_shares');
 }

@@ -10,6 +10,9 @@ import { join } from 'node:path';
 import { decodeTree } from '../../codec/tree.ts';
 import { compareFile, type FileIdentity, identityOf, sameFile } from '../disk/file-identity.ts';
 
+/** Inode, mtime, and the bytes of a path of its own. */
+const ROW_SIZE = 18;
+
 /** Names looked at together: enough to keep the disk busy, not enough to keep others from it. */
 const LOOKS_AT_ONCE = 64;
 
@@ -36,7 +39,7 @@ export function encodeTreeIndex(document: Uint8Array, found: readonly (FileIdent
   head.writeUInt32BE(document.length);
   const rows = found.map(({ path, inode, mtimeNs }, i) => {
     const other = Buffer.from(path === files[i]!.path ? '' : path);
-    const row = Buffer.alloc(18);
+    const row = Buffer.alloc(ROW_SIZE);
     row.writeBigUInt64BE(inode);
     row.writeBigInt64BE(mtimeNs, 8);
     row.writeUInt16BE(other.length, 16);
@@ -63,14 +66,36 @@ function decode(bytes: Buffer): TreeIndex {
   for (const { path, kind, size } of decodeTree(document).entries) {
     if (kind === 'directory') continue;
     const [inode, mtimeNs] = [bytes.readBigUInt64BE(at), bytes.readBigInt64BE(at + 8)];
-    const end = at + 18 + bytes.readUInt16BE(at + 16);
-    const other = bytes.toString('utf8', at + 18, end);
+    const end = at + ROW_SIZE + bytes.readUInt16BE(at + 16);
+    const other = bytes.toString('utf8', at + ROW_SIZE, end);
     files.push({ path: other === '' ? path : other, inode, mtimeNs, sizeBytes: size, position });
     at = end;
     position += size;
   }
   assert.strictEqual(at, bytes.length);
   return { document, files, sizeBytes: position };
+}
+
+/** The same index with what one of its files is now. A copy: whoever has read the old one goes on with that. */
+export function withIdentity(bytes: Uint8Array, number: number, { inode, mtimeNs }: FileIdentity): Uint8Array {
+  const next = Buffer.from(bytes);
+  let at = 4 + next.readUInt32BE(0);
+  for (let i = 0; i < number; i++) at += ROW_SIZE + next.readUInt16BE(at + 16);
+  next.writeBigUInt64BE(inode, at);
+  next.writeBigInt64BE(mtimeNs, at + 8);
+  return next;
+}
+
+/** Of files in the order of their bytes: the number of the last one that begins at or before `position`. */
+export function fileAt(files: readonly { readonly position: number }[], position: number): number {
+  let low = 0;
+  let high = files.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (files[middle]!.position <= position) low = middle + 1;
+    else high = middle;
+  }
+  return Math.max(0, low - 1);
 }
 
 /** Looks at what is behind a share, file or directory, by names and times. */

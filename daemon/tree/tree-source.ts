@@ -5,7 +5,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MtError } from '../../codec/errors.ts';
 import { identityOf, sameFile } from '../disk/file-identity.ts';
-import type { IndexedFile, TreeIndex } from './tree-index.ts';
+import { fileAt, type IndexedFile, type TreeIndex } from './tree-index.ts';
 
 /** Files kept open: several receivers read at several places. */
 const OPEN_MAX = 32;
@@ -40,7 +40,7 @@ export class TreeSource {
       into.set(part, at);
       done = part.length;
     }
-    for (let number = this.#fileAt(position + done); done < size; number++) {
+    for (let number = fileAt(files, position + done); done < size; number++) {
       const file = files[number];
       if (!file) throw new MtError('INVALID_ARGUMENT', 'The directory has less content than asked for');
       const within = position + done - file.position;
@@ -54,19 +54,6 @@ export class TreeSource {
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all([...this.#open.keys()].map((number) => this.#shut(number)));
-  }
-
-  /** The last file that begins at or before `position`. */
-  #fileAt(position: number): number {
-    const { files } = this.#index;
-    let low = 0;
-    let high = files.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (files[middle]!.position <= position) low = middle + 1;
-      else high = middle;
-    }
-    return Math.max(0, low - 1);
   }
 
   async #readFile(number: number, file: IndexedFile, into: Uint8Array, position: number): Promise<void> {

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
+  chmodSync,
   closeSync,
   copyFileSync,
   mkdirSync,
@@ -17,6 +18,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { sha1Of } from '../harness/files.ts';
+import { makeTree, pictureOf } from '../harness/trees.ts';
 import { until } from '../harness/until.ts';
 import { type Daemon, inWorld, type World } from '../harness/world.ts';
 
@@ -47,10 +49,14 @@ async function seedersOf(daemon: Daemon, name: string): Promise<string[]> {
 
 /** Other bytes in this piece, and nothing that tells of a write: what a failing disk does. */
 function rot(path: string, piece: number): void {
+  rotAt(path, piece * PIECE + 10);
+}
+
+function rotAt(path: string, position: number): void {
   const times = `${path}.times`;
   execFileSync('touch', ['-r', path, times]);
   const fd = openSync(path, 'r+');
-  writeSync(fd, Buffer.from('rotten'), 0, 6, piece * PIECE + 10);
+  writeSync(fd, Buffer.from('rotten'), 0, 6, position);
   closeSync(fd);
   execFileSync('touch', ['-r', times, path]);
   rmSync(times);
@@ -159,6 +165,39 @@ async function rotting(world: World): Promise<void> {
   const status = await alice.ok<{ pieces_damaged: number; pieces_repaired: number }>('scrub');
   assert.equal([status.pieces_damaged, status.pieces_repaired], [3, 3]);
   assert.is(sha1Of(path), edited, 'left as its user wrote it');
+  await rottingDirectory(alice, bob, carol);
+}
+
+/** Some files in one piece, one across three, and one that its user edits in the end. */
+async function rottingDirectory(alice: Daemon, bob: Daemon, carol: Daemon): Promise<void> {
+  const small = Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`many/f${i}`, 100 + i]));
+  makeTree(alice.path('tree'), { ...small, 'run*': 3 * PIECE, read: 'only', last: 10 });
+  const within = (name: string) => alice.path('tree', ...name.split('/'));
+  chmodSync(within('run'), 0o700);
+  await alice.ok('upload_file', 'tree', 'lab');
+  const picture = pictureOf(alice.path('tree')).join('\n');
+  await bob.ok('download_file', 'lab', 'tree', '.');
+  const before = statSync(within('many/f8'), { bigint: true }).mtimeNs;
+  const inode = statSync(within('run')).ino;
+  rotAt(within('many/f7'), 20);
+  rotAt(within('many/f9'), 0);
+  rotAt(within('run'), 3 * PIECE - 6);
+  // Two pieces, the first of which holds a hundred files that are right.
+  const found = await alice.ok<{ damaged_pieces: number }>('scrub', 'lab', 'tree');
+  assert.ok(found.damaged_pieces <= 2);
+  await soon('the directory is mended', async () => pictureOf(alice.path('tree')).join('\n') === picture);
+  await soon('and shared whole again', isAt(alice, 'tree', alice.path('tree')));
+  assert.is(statSync(within('many/f8'), { bigint: true }).mtimeNs, before, 'what is right is not written to');
+  const { ino, mode } = statSync(within('run'));
+  assert.equal([ino, mode & 0o777], [inode, 0o700]);
+  const scrubbed = await alice.ok<{ damaged_pieces: number }>('scrub', 'lab', 'tree');
+  assert.is(scrubbed.damaged_pieces, 0);
+  await bob.ok('logout');
+  await alice.program.kill();
+  await alice.start('--scrub-interval', '1s', '--scrub-rate', '0');
+  await soon('after a restart too', isAt(alice, 'tree', alice.path('tree')));
+  await carol.ok('download_file', 'lab', 'tree', '.');
+  assert.is(pictureOf(carol.path('tree')).join('\n'), picture);
 }
 
 test.run();
