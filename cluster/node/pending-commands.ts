@@ -117,15 +117,11 @@ export class PendingCommands {
       this.#byRef.delete(ref);
       this.#answer(pending, { ref: pending.remoteRef, outcome: 'refused', reason });
     } else if (pending) {
-      this.#away.delete(ref);
-      pending.place = 'waiting';
       pending.refusal = reason;
       if (reason === 'too_large' || reason === 'malformed') {
-        this.#byRef.delete(ref);
+        this.#take(ref);
         pending.reject(new MtError('TOO_LARGE', 'The command is larger than the log takes'));
-      } else {
-        this.#waiting.push(ref);
-      }
+      } else this.#wait(ref, pending);
     }
   }
 
@@ -136,18 +132,18 @@ export class PendingCommands {
       this.#byRef.delete(ref);
       this.#answer(pending, { ref: pending.remoteRef, outcome: 'unknown' });
     } else if (pending) {
-      this.#away.delete(ref);
-      pending.place = 'waiting';
       pending.uncertain = true;
-      // The old bytes may live on in the log, with their time: what is stamped again is a copy.
-      pending.data = pending.data.slice();
-      if (pending.attachment) attach(pending.data, pending.attachment);
-      this.#waiting.push(ref);
+      this.#wait(ref, pending);
     }
   }
 
+  /**
+   * What the tracker that a command was forwarded to says of it. That one may lead no more, and the command may be elsewhere by
+   * now, in this tracker's own log even: then only that it was applied still counts.
+   */
   outcome(outcome: Outcome): void {
     if (outcome.outcome === 'applied') this.applied(outcome.ref, outcome.reply as Reply);
+    else if (!this.#away.has(outcome.ref)) return;
     else if (outcome.outcome === 'refused') this.refused(outcome.ref, outcome.reason);
     else this.unknown(outcome.ref);
   }
@@ -172,6 +168,15 @@ export class PendingCommands {
     const answers = this.#answers;
     if (answers.size > 0) this.#answers = new Map();
     return answers;
+  }
+
+  /** It must leave again. The old bytes may live on in a log, with their time: what is stamped again is a copy. */
+  #wait(ref: Ref, own: Own): void {
+    this.#away.delete(ref);
+    own.place = 'waiting';
+    own.data = own.data.slice();
+    if (own.attachment) attach(own.data, own.attachment);
+    this.#waiting.push(ref);
   }
 
   #take(ref: Ref): Own | Forwarded | null {

@@ -1,0 +1,71 @@
+// Commands that wait for their outcome while the leader changes: sent again, but never twice in the same bytes, since those may be in
+// a log by then and the leader writes its time into them.
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Outgoing, PendingCommands } from '../../cluster/node/pending-commands.ts';
+import { attachmentOf } from '../../cluster/store/attachments.ts';
+import { isMtError } from '../../codec/errors.ts';
+
+const test = suite('pending commands');
+const COMMAND = Uint8Array.of(1, 2, 3);
+const REPLY = { ok: true, result: {} } as const;
+
+/** One command that was forwarded to a leader, which handed over: now it is in the log of this tracker, the new leader. */
+function inOwnLog() {
+  const commands = new PendingCommands();
+  const reply = commands.add(COMMAND.slice(), null, 1_000);
+  const [forwarded] = commands.takeWaiting(true);
+  commands.lostLeader();
+  const [logged] = commands.takeWaiting(false);
+  assert.is(logged!.ref, forwarded!.ref);
+  return { commands, reply, logged: logged! };
+}
+
+for (const late of ['refused', 'unknown'] as const) {
+  test(`the former leader's late word (${late}) brings nothing into the new leader's log again`, async () => {
+    const { commands, reply, logged } = inOwnLog();
+    const { ref } = logged;
+    commands.outcome(late === 'refused' ? { ref, outcome: late, reason: 'transferring' } : { ref, outcome: late });
+    assert.not(commands.hasWaiting);
+    commands.applied(ref, REPLY);
+    assert.equal(await reply, REPLY);
+    assert.is(commands.size, 0);
+  });
+}
+
+test('that it was applied counts, whoever says it', async () => {
+  const { commands, reply, logged } = inOwnLog();
+  commands.outcome({ ref: logged.ref, outcome: 'applied', reply: { ok: true, result: {} } });
+  assert.equal(await reply, REPLY);
+});
+
+test('what leaves again is a copy, with its manifest', () => {
+  const commands = new PendingCommands();
+  const attachment = { hash: new Uint8Array(32), bytes: Uint8Array.of(9) };
+  void commands.add(COMMAND.slice(), attachment, 1_000);
+  const [first] = commands.takeWaiting(false);
+  commands.refused(first!.ref, 'transferring');
+  const [second] = commands.takeWaiting(false);
+  commands.unknown(first!.ref);
+  const [third] = commands.takeWaiting(false);
+  assert.is(new Set([first!.data.buffer, second!.data.buffer, third!.data.buffer]).size, 3);
+  for (const { data } of [first!, second!, third!]) {
+    assert.equal(data, COMMAND);
+    assert.is(attachmentOf(data), attachment);
+  }
+});
+
+test('refused by the leader that it is with, it waits for its turn again; too large, it ends', async () => {
+  const commands = new PendingCommands();
+  const reply = commands.add(COMMAND.slice(), null, 1_000);
+  const [{ ref }] = commands.takeWaiting(true) as [Outgoing];
+  commands.outcome({ ref, outcome: 'refused', reason: 'not_leader' });
+  assert.ok(commands.hasWaiting);
+  commands.takeWaiting(true);
+  commands.outcome({ ref, outcome: 'refused', reason: 'too_large' });
+  const error = await reply.catch((cause: unknown) => cause);
+  assert.ok(isMtError(error, 'TOO_LARGE'));
+  assert.is(commands.size, 0);
+});
+
+test.run();
