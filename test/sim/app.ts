@@ -51,6 +51,9 @@ function retyped(data: Uint8Array, from: string, to: string): Uint8Array {
   return Buffer.concat([bytes.subarray(0, at), text(to), bytes.subarray(at + 1 + from.length)]);
 }
 
+/** All nodes hold the same bytes of an entry: each program decodes them once, not at every node. */
+const decoded: Readonly<Record<Program, WeakMap<Uint8Array, Command>>> = { 1: new WeakMap(), 2: new WeakMap() };
+
 export class App {
   state: State;
   readonly program: Program;
@@ -99,7 +102,11 @@ export class App {
   }
 
   #decode(data: Uint8Array): Command {
-    return decodeCommand(this.program === 1 ? data : retyped(data, FUTURE_TYPE, SET_LIMITS));
+    const known = decoded[this.program].get(data);
+    if (known) return known;
+    const command = decodeCommand(this.program === 1 ? data : retyped(data, FUTURE_TYPE, SET_LIMITS));
+    decoded[this.program].set(data, command);
+    return command;
   }
 
   hash(): string {

@@ -179,6 +179,7 @@ export class SimCluster {
       node.program = this.#program;
       node.disk.latencyMs = 1;
       node.disk.stalledUntil = 0;
+      node.applyStalledUntil = 0;
       this.#emptyDisk(node);
       node.resume();
       if (down.has(node)) node.crash();
@@ -333,6 +334,12 @@ export class SimCluster {
   }
 }
 
+const numbers = new Map<NodeId, number>();
+
 function numberOf(id: NodeId): number {
-  return Number(id.slice(0, id.indexOf('.')));
+  const known = numbers.get(id);
+  if (known !== undefined) return known;
+  const number = Number(id.slice(0, id.indexOf('.')));
+  numbers.set(id, number);
+  return number;
 }

@@ -3,7 +3,7 @@
 
 import { filler } from './app.ts';
 import type { SimCluster } from './cluster.ts';
-import type { SimNode } from './node.ts';
+import { COMPOUNDS, type Inject, isolate } from './compounds.ts';
 import { Prng } from './prng.ts';
 
 export interface Fault {
@@ -11,15 +11,6 @@ export interface Fault {
   readonly at: number;
   readonly kind: FaultKind;
   readonly seed: number;
-}
-
-type Inject = (cluster: SimCluster, random: Prng) => string | null;
-
-function isolate(cluster: SimCluster, node: SimNode): void {
-  for (const other of cluster.nodes) {
-    cluster.network.cut(other.number, node.number);
-    cluster.network.cut(node.number, other.number);
-  }
 }
 
 const FAULTS = {
@@ -197,8 +188,10 @@ const FAULTS = {
   },
 } satisfies Record<string, Inject>;
 
-export type FaultKind = keyof typeof FAULTS;
+export type FaultKind = keyof typeof FAULTS | keyof typeof COMPOUNDS;
 const KINDS = Object.keys(FAULTS) as FaultKind[];
+const COMPOUND_KINDS = Object.keys(COMPOUNDS) as FaultKind[];
+const COMPOUND_GAP_MS = 6_000;
 
 export function planFaults(random: Prng, durationMs: number): Fault[] {
   const faults: Fault[] = [];
@@ -211,7 +204,19 @@ export function planFaults(random: Prng, durationMs: number): Fault[] {
   return faults;
 }
 
+/** Of every fourth seed, from a generator of their own. */
+export function planCompounds(seed: number, durationMs: number): Fault[] {
+  if (seed % 4 !== 0) return [];
+  const random = new Prng(~seed);
+  const faults: Fault[] = [];
+  for (let at = 1_000; at < durationMs; at += 1_000 + random.exponential(COMPOUND_GAP_MS)) {
+    faults.push({ at, kind: random.pick(COMPOUND_KINDS), seed: random.uint32() });
+  }
+  return faults;
+}
+
 /** @returns what happened in words; null when this fault does not apply just now. */
 export function inject(cluster: SimCluster, fault: Fault): string | null {
-  return (FAULTS as Record<string, Inject>)[fault.kind]!(cluster, new Prng(fault.seed)) || null;
+  const all: Record<FaultKind, Inject> = { ...FAULTS, ...COMPOUNDS };
+  return all[fault.kind](cluster, new Prng(fault.seed)) || null;
 }

@@ -19,7 +19,7 @@ export class Invariants {
   /** State hash after an index, by whichever node was there first. */
   readonly #hashes = new Map<Index, string>();
   /** Highest term, commit and applied index seen of a member in this life. */
-  readonly #seen = new Map<string, { life: object; term: Term; commit: Index; applied: Index }>();
+  readonly #seen = new Map<SimNode, { life: object; term: Term; commit: Index; applied: Index }>();
   /** Members whose disk lied or rotted: what they promised may be gone. */
   readonly damaged = new Set<NodeId>();
   checks = 0;
@@ -83,17 +83,19 @@ export class Invariants {
   #inOrder(node: SimNode, status: Status): void {
     const { snapshotIndex, baseIndex } = node;
     const { commitIndex, appliedIndex, lastIndex, firstIndex, term } = status;
-    const order = () =>
-      `first ${firstIndex}, snapshot ${snapshotIndex} (of the state: ${baseIndex}), applied ${appliedIndex}, commit ${commitIndex}, last ${lastIndex}`;
     const inOrder = firstIndex - 1 <= snapshotIndex && appliedIndex <= commitIndex && commitIndex <= lastIndex;
     const fine = inOrder && baseIndex <= appliedIndex;
-    if (!fine) throw new Violation(`indexes of ${node.id} out of order: ${order()}`);
-    const before = this.#seen.get(node.id);
-    if (before && before.life === node.raft) {
-      const back = term < before.term || commitIndex < before.commit || appliedIndex < before.applied;
-      if (back) throw new Violation(`${node.id} went back: term ${before.term} to ${term}, ${order()}`);
+    if (!fine) throw new Violation(`indexes of ${node.id} out of order: ${order(node, status)}`);
+    const seen = this.#seen.get(node);
+    if (!seen || seen.life !== node.raft) {
+      this.#seen.set(node, { life: node.raft!, term, commit: commitIndex, applied: appliedIndex });
+      return;
     }
-    this.#seen.set(node.id, { life: node.raft!, term, commit: commitIndex, applied: appliedIndex });
+    const isBack = term < seen.term || commitIndex < seen.commit || appliedIndex < seen.applied;
+    if (isBack) throw new Violation(`${node.id} went back: term ${seen.term} to ${term}, ${order(node, status)}`);
+    seen.term = term;
+    seen.commit = commitIndex;
+    seen.applied = appliedIndex;
   }
 
   #leaderCompleteness(node: SimNode, term: Term): void {
@@ -163,4 +165,9 @@ export class Invariants {
     }
     return this.#founders;
   }
+}
+
+function order({ snapshotIndex, baseIndex }: SimNode, status: Status): string {
+  const { firstIndex, appliedIndex, commitIndex, lastIndex } = status;
+  return `first ${firstIndex}, snapshot ${snapshotIndex} (of the state: ${baseIndex}), applied ${appliedIndex}, commit ${commitIndex}, last ${lastIndex}`;
 }

@@ -7,6 +7,9 @@ import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import { checkMutants } from './mutants.ts';
 import { type RunResult, runSeed, shrink } from './run.ts';
 
+/** Nearly everything that a run makes is garbage within a virtual second: a twentieth of the time is saved by moving little of it. */
+const YOUNG_GENERATION_MB = 192;
+
 if (isMainThread) await main();
 else {
   // Rejections are errors too, and their stacks cost more than the rest; a replay has them.
@@ -91,7 +94,10 @@ async function runMany({ start, count, stopAtFirst, secondsMax, threads }: Many)
 /** One worker for all of its seeds: each would compile everything anew. */
 function runThread(takeSeed: () => number | null, onResult: (result: RunResult) => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL(import.meta.url), { argv: process.argv.slice(2) });
+    const worker = new Worker(new URL(import.meta.url), {
+      argv: process.argv.slice(2),
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    });
     const goOn = () => {
       const seed = takeSeed();
       if (seed === null) void worker.terminate();

@@ -128,6 +128,12 @@ export const MUTANTS: readonly Mutant[] = [
     replace: 'this.mayVote = true;',
   },
   {
+    name: 'a damaged node votes again before it is refilled',
+    file: `${RAFT}/follower.ts`,
+    find: 'if (goal === null || Math.min(s.commit, s.log.stable) < goal.index) return;',
+    replace: 'if (goal === null) return;',
+  },
+  {
     name: "acknowledgements of a member's earlier boot still count",
     file: `${RAFT}/progress.ts`,
     find: `    this.match = 0;
@@ -149,6 +155,12 @@ export const MUTANTS: readonly Mutant[] = [
   }
   if (s.log.term(index) === term) {`,
     replace: '  if (s.log.term(index) === term && index > s.commit) {',
+  },
+  {
+    name: 'a snapshot is installed while an apply is under way',
+    file: `${RAFT}/follower.ts`,
+    find: 'if (s.applied < s.handedOut) {\n    s.heldSnapshot = m;',
+    replace: 'if (s.applied < 0) {\n    s.heldSnapshot = m;',
   },
   {
     name: 'membership forgotten when a snapshot is installed',

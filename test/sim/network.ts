@@ -18,10 +18,10 @@ export class Network<M> {
   readonly #world: World;
   readonly #random: Prng;
   readonly #deliver: (from: number, to: number, message: M) => void;
-  /** One-way cuts, as "from>to". */
-  readonly #cut = new Set<string>();
+  /** One-way cuts. */
+  readonly #cut = new Set<number>();
   /** Links that hold everything back until the given time. */
-  readonly #clogged = new Map<string, number>();
+  readonly #clogged = new Map<number, number>();
   sent = 0;
 
   constructor(world: World, random: Prng, deliver: (from: number, to: number, message: M) => void) {
@@ -41,11 +41,11 @@ export class Network<M> {
   }
 
   cut(from: number, to: number): void {
-    this.#cut.add(`${from}>${to}`);
+    this.#cut.add(link(from, to));
   }
 
   isCut(from: number, to: number): boolean {
-    return this.#cut.has(`${from}>${to}`);
+    return this.#cut.has(link(from, to));
   }
 
   healAll(): void {
@@ -55,12 +55,12 @@ export class Network<M> {
 
   /** Holds back everything on a link for a while; then it all arrives at once. */
   clog(from: number, to: number, durationMs: number): void {
-    this.#clogged.set(`${from}>${to}`, this.#world.now + durationMs);
+    this.#clogged.set(link(from, to), this.#world.now + durationMs);
   }
 
   #travel(from: number, to: number, message: M): void {
     const { delayMsMin, delayMsMean } = this.weather;
-    const openAt = this.#clogged.get(`${from}>${to}`) ?? 0;
+    const openAt = this.#clogged.get(link(from, to)) ?? 0;
     const wait = Math.max(0, openAt - this.#world.now);
     const delay = wait + delayMsMin + this.#random.exponential(delayMsMean);
     this.#world.after(delay, () => {
@@ -68,4 +68,8 @@ export class Network<M> {
       if (!this.isCut(from, to)) this.#deliver(from, to, message);
     });
   }
+}
+
+function link(from: number, to: number): number {
+  return from * 1_000 + to;
 }

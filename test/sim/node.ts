@@ -8,11 +8,11 @@ import { UnknownCommandError } from '../../cluster/state/commands.ts';
 import { App, type Program } from './app.ts';
 import { DamagedRow, SimDisk, type StoredSnapshot } from './disk.ts';
 import type { Prng } from './prng.ts';
+import { SETTINGS, TICK_MS } from './settings.ts';
 import type { Answer, Surroundings } from './surroundings.ts';
 import type { World } from './world.ts';
 
-export const TICK_MS = 10;
-const ELECTION_TICKS = 15;
+const TICK: readonly Input[] = [{ type: 'tick' }];
 /** Entries kept behind a snapshot for followers that are a little late. */
 const KEEP_ENTRIES = 20;
 /** Until a process that ended by itself is started again. */
@@ -21,7 +21,9 @@ const HALTED_MS = 1_000;
 
 export class SimNode {
   readonly number: number;
-  incarnation = 0;
+  /** Number and incarnation. */
+  id: NodeId;
+  #incarnation = 0;
   raft: Raft | null = null;
   /** Which version it runs from its next start on. */
   program: Program = 1;
@@ -33,6 +35,8 @@ export class SimNode {
   clockOffsetMs = 0;
   /** How much a leader sends at once: differs between seeds, because small messages show other bugs than large ones. */
   sending = { appendBytesMax: 2_048, inflightMessagesMax: 8 };
+  /** No batch of entries is through before this time: applying is slow. */
+  applyStalledUntil = 0;
   /** Applied entries between two snapshots. */
   snapshotEvery = 60;
   appliedIndex: Index = 0;
@@ -63,15 +67,12 @@ export class SimNode {
 
   constructor(number: number, world: World, random: Prng, around: Surroundings, founding: StoredSnapshot) {
     this.number = number;
+    this.id = `${number}.0`;
     this.#world = world;
     this.#random = random;
     this.#around = around;
     this.disk = new SimDisk(world, random.fork(), founding);
     this.#appliedMembership = founding.meta.membership;
-  }
-
-  get id(): NodeId {
-    return `${this.number}.${this.incarnation}`;
   }
 
   get isUp(): boolean {
@@ -92,27 +93,12 @@ export class SimNode {
     this.#appliedTerm = found.snapshot.meta.term;
     this.#appliedMembership = found.snapshot.meta.membership;
     this.raft = createRaft(
-      {
-        id: this.id,
-        boot: found.boot,
-        seed: this.#random.uint32(),
-        electionTicks: ELECTION_TICKS,
-        heartbeatTicks: 3,
-        roundTripTicks: 2,
-        diskStallTicks: 40,
-        entryBytesMax: 4_096,
-        appendBytesMax: this.sending.appendBytesMax,
-        inflightMessagesMax: this.sending.inflightMessagesMax,
-        inflightBytesMax: 8_192,
-        uncommittedBytesMax: 16_384,
-        cacheBytesMax: 4_096,
-        pendingReadsMax: 64,
-      },
+      { ...SETTINGS, ...this.sending, id: this.id, boot: found.boot, seed: this.#random.uint32() },
       { hardState: found.hardState, commit: 0, applied: this.appliedIndex, mayVote: found.mayVote },
       this.disk.reader(),
     );
     this.#life += 1;
-    this.#tick(this.#life);
+    this.#tickOn(this.#life);
   }
 
   /** kill -9. */
@@ -137,7 +123,8 @@ export class SimNode {
   /** A new, empty disk under the same number: another member, as far as the others are concerned. */
   wipe(): void {
     this.crash();
-    this.incarnation += 1;
+    this.#incarnation += 1;
+    this.id = `${this.number}.${this.#incarnation}`;
     const nobody: Membership = { voters: [], learners: [], info: {} };
     const empty = { meta: { index: 0, term: 0, membership: nobody }, state: new Uint8Array(0) };
     this.disk = new SimDisk(this.#world, this.#random.fork(), empty);
@@ -198,13 +185,14 @@ export class SimNode {
     settle?.(answer);
   }
 
-  #tick(life: number): void {
-    this.#world.after(TICK_MS / this.clockRate, () => {
+  #tickOn(life: number): void {
+    const tick = () => {
       if (life !== this.#life) return;
       // A paused process gets no timer; it sees few ticks afterwards.
-      if (!this.#held) this.#step([{ type: 'tick' }]);
-      this.#tick(life);
-    });
+      if (!this.#held) this.#step(TICK);
+      this.#world.after(TICK_MS / this.clockRate, tick);
+    };
+    this.#world.after(TICK_MS / this.clockRate, tick);
   }
 
   #step(inputs: readonly Input[]): void {
@@ -283,7 +271,8 @@ export class SimNode {
     if (this.#applying || this.#applyQueue.length === 0) return;
     this.#applying = true;
     const life = this.#life;
-    this.#world.after(this.#random.float() * 2, () => {
+    const stall = Math.max(0, this.applyStalledUntil - this.#world.now);
+    this.#world.after(stall + this.#random.float() * 2, () => {
       this.#whenAwake(() => life === this.#life && this.#applySome());
     });
   }
@@ -319,17 +308,18 @@ export class SimNode {
     if (accepted.term === entry.term) this.#settle(accepted.ref, { ok: true, reply });
   }
 
+  /** Applying is at rest, by the core's promise: an entry that was still to be applied would now come after a later one. */
   #install(index: Index, term: number, membership: Membership, state: Uint8Array): void {
     this.app = App.load(state, this.app.program);
     this.appliedIndex = index;
     this.baseIndex = index;
     this.#appliedTerm = term;
     this.#appliedMembership = membership;
-    this.#applyQueue = [];
     for (const held of this.#incoming.keys()) if (held <= index) this.#incoming.delete(held);
   }
 
   #serveReads(): void {
+    if (this.#reads.length === 0) return;
     const ready = this.#reads.filter((read) => read.index <= this.appliedIndex);
     if (ready.length === 0) return;
     this.#reads = this.#reads.filter((read) => read.index > this.appliedIndex);
@@ -339,7 +329,8 @@ export class SimNode {
   #maybeSnapshot(): void {
     if (this.appliedIndex - this.disk.snapshot.meta.index < this.snapshotEvery) return;
     const meta = { index: this.appliedIndex, term: this.#appliedTerm, membership: this.#appliedMembership };
-    this.snapshotIndex = this.appliedIndex;
+    // One that was received may be on its way to the disk already.
+    this.snapshotIndex = Math.max(this.snapshotIndex, this.appliedIndex);
     this.baseIndex = this.appliedIndex;
     this.disk.compact({ meta, state: this.app.save() }, this.appliedIndex - KEEP_ENTRIES);
   }

@@ -1,7 +1,7 @@
 // One seed from start to verdict: chaos under invariants, then healing, convergence within a bound, and the clients' history.
 import { App } from './app.ts';
 import { SimCluster } from './cluster.ts';
-import { type Fault, inject, planFaults } from './faults.ts';
+import { type Fault, inject, planCompounds, planFaults } from './faults.ts';
 import { groupsModel } from './groups-model.ts';
 import { Violation } from './invariants.ts';
 import { checkLinearizable } from './linearizability.ts';
@@ -34,7 +34,7 @@ export function runSeed(seed: number, keep?: ReadonlySet<number>): RunResult {
   const timeline: string[] = [];
   const note = (text: string) => timeline.push(`${(world.now / 1000).toFixed(3).padStart(8)}  ${text}`);
   const size = random.pick([1, 2, 3, 3, 3, 3, 3, 5, 5, 5]);
-  const plan = planFaults(random.fork(), CHAOS_MS);
+  const plan = planAll(seed, random.fork());
   const cluster = new SimCluster(world, random.fork(), size, note);
   note(`${size} trackers, ${plan.length} faults planned`);
   let injected = 0;
@@ -71,9 +71,13 @@ export function runSeed(seed: number, keep?: ReadonlySet<number>): RunResult {
   };
 }
 
+function planAll(seed: number, random: Prng): Fault[] {
+  return [...planFaults(random, CHAOS_MS), ...planCompounds(seed, CHAOS_MS)];
+}
+
 /** The faults that matter: leaves out, half by half, those without which the run still fails. */
 export function shrink(seed: number): RunResult {
-  const planned = planFaults(forkOf(seed), CHAOS_MS).length;
+  const planned = planAll(seed, forkOf(seed)).length;
   let keep = new Set(Array.from({ length: planned }, (_, i) => i));
   let result = runSeed(seed, keep);
   const kind = kindOf(result);
