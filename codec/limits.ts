@@ -94,6 +94,10 @@ export const PAGE_ITEMS_MAX = 1_000;
 
 /** Damaged or lost shares that one heartbeat tells of: a frame holds them. Peers find out about the rest when they dial. */
 export const SHORTFALLS_MAX = 1_000;
+/** Downloads under way that it tells of, in the same frame; of the rest only listings do not know how far they are. */
+export const PARTIALS_MAX = 250;
+/** Peers of one file that a downloader is told of: a frame holds them, and it talks to far fewer. */
+export const PEERS_TOLD_MAX = 800;
 
 /** A ticket's life: a removed member whose seeder cannot hear any tracker is cut off after this. */
 export const TICKET_LIFE_MS = 10 * 60_000;
@@ -109,6 +113,7 @@ assert(MANIFEST_BYTES_MAX < RPC_PAYLOAD_BYTES_MAX);
 assert(RPC_PAYLOAD_BYTES_MAX < RAFT_PAYLOAD_BYTES_MAX);
 assert(Math.ceil(PIECE_COUNT_MAX / 8) * 4 < PEER_PAYLOAD_BYTES_MAX);
 assert(RPC_UNSENT_BYTES_MAX + RAFT_PAYLOAD_BYTES_MAX < RPC_UNSENT_BYTES_HARD_MAX);
-assert(SHORTFALLS_MAX * (ID_LENGTH_MAX + FILE_NAME_BYTES_MAX + 64) < RPC_PAYLOAD_BYTES_MAX);
+assert((SHORTFALLS_MAX + PARTIALS_MAX) * (ID_LENGTH_MAX + FILE_NAME_BYTES_MAX + 64) < RPC_PAYLOAD_BYTES_MAX);
+assert(PEERS_TOLD_MAX * (ID_LENGTH_MAX + HOST_LENGTH_MAX + 192) < RPC_PAYLOAD_BYTES_MAX);
 assert(HEARTBEAT_MS * 3 < LEASE_MS);
 assert(KEEP_ALIVE_MS * 2 < KEEP_ALIVE_LOST_MS);

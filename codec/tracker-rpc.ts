@@ -13,7 +13,7 @@ import {
   sha256Schema,
   tokenSchema,
 } from './ids.ts';
-import { MANIFEST_BYTES_MAX, PAGE_ITEMS_MAX, PIECE_COUNT_MAX, SHORTFALLS_MAX } from './limits.ts';
+import { MANIFEST_BYTES_MAX, PAGE_ITEMS_MAX, PARTIALS_MAX, PIECE_COUNT_MAX, SHORTFALLS_MAX } from './limits.ts';
 import type { Api } from './rpc.ts';
 
 /** What each side says of itself. A tracker that has not joined a cluster yet has no cluster id. */
@@ -199,7 +199,7 @@ export const trackerApi = {
     },
   ),
 
-  /** Everything a download needs but the manifest: who has the file, and the ticket that opens their doors. */
+  /** Everything a download needs but the manifest: who has the file (PEERS_TOLD_MAX at most), and the ticket that opens their doors. */
   locate_file: {
     params: v.strictObject({ session: tokenSchema, ...ofFile }),
     result: v.strictObject({
@@ -252,7 +252,7 @@ export const trackerApi = {
       session: tokenSchema,
       epoch: countSchema,
       /** Verified pieces of the downloads under way. */
-      downloads: v.array(v.strictObject(piecesOfFile)),
+      downloads: v.pipe(v.array(v.strictObject(piecesOfFile)), v.maxLength(PARTIALS_MAX)),
       /**
        * Files that this daemon shares and cannot serve whole now, with the pieces it can: 0 when the file is gone or changed. Absent:
        * none.

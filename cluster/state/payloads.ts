@@ -42,7 +42,7 @@ export const payloadsV1 = {
   register_client: v.strictObject({ client_id: tokenSchema }),
 
   create_user: v.strictObject({ user_id: idSchema, password: passwordHashSchema }),
-  /** The receiving tracker has verified the password against the hash of `password_version` (queries.ts, credentials). */
+  /** The receiving tracker has verified the password against the hash of `password_version` (lookups.ts, credentials). */
   login: v.strictObject({
     user_id: idSchema,
     password_version: countSchema,

@@ -1,11 +1,12 @@
 // Reads by a session, in the shapes of codec/tracker-rpc.ts: each checks who asks and what they may see, and changes nothing.
 // Listings come in pages by key order; `next` is the last key of a page, and passing it as `after` goes on behind it, whatever has
 // come or gone meanwhile.
+import { PEERS_TOLD_MAX } from '../../codec/limits.ts';
 import type { FileInfo, PeerInfo } from '../../codec/tracker-rpc.ts';
 import { addressOf } from './accounts.ts';
 import { fromHex } from './bytes.ts';
 import { requireFile, requireGroup, requireMember, requireOwner, requireSession } from './guards.ts';
-import type { File, Group, Share, User } from './records.ts';
+import type { Daemon, File, Group, Share, User } from './records.ts';
 import type { State } from './state.ts';
 import type { Actor } from './types.ts';
 
@@ -143,7 +144,7 @@ export function listSessions(state: State, actor: Actor, { after, limit }: PageP
 /** What a download needs and what its ticket says. */
 export interface Located {
   readonly file: FileInfo;
-  /** Online daemons that have it, whole or in part, but for the one that asks. */
+  /** Online daemons that have it, whole or in part, but for the one that asks; PEERS_TOLD_MAX at most. */
   readonly peers: PeerInfo[];
   readonly user_id: string;
   /** Of the group: see codec/ticket.ts. */
@@ -161,12 +162,25 @@ export function locateFile(
   requireMember(group, daemon.user);
   const file = requireFile(group, file_name);
   const peers: PeerInfo[] = [];
-  for (const share of file.sharers.values()) {
+  for (const share of sharersFor(file, daemon)) {
+    if (peers.length === PEERS_TOLD_MAX) break;
     if (share.daemon.fingerprint === daemon.fingerprint) continue;
     const peer = peerInfo(share, shortfallOf);
     if (peer !== null) peers.push(peer);
   }
   return { file: fileInfo(file), peers, user_id: daemon.user.id, epoch: group.epoch };
+}
+
+/**
+ * In which order a daemon is told of sharers. Of a crowd, whole copies come first, and both they and the rest begin behind the daemon's
+ * own place in the list: when not all can be told, each daemon hears of others.
+ */
+function sharersFor(file: File, daemon: Daemon): Iterable<Share> {
+  const { size } = file.sharers;
+  if (size <= PEERS_TOLD_MAX) return file.sharers.values();
+  const around = [...file.sharers.values(daemon), ...file.sharers.values()].slice(0, size);
+  const whole = around.filter(({ complete }) => complete).slice(0, PEERS_TOLD_MAX / 2);
+  return new Set([...whole, ...around]);
 }
 
 /** For get_manifest: the file, if whoever asks may have it. */

@@ -1,7 +1,7 @@
 /**
  * The records of the state and how they hang together. Each record that is content has a `row()`: flat, canonical, what a snapshot
  * stores and the content hash sums. Everything else here (lists by user, by daemon, counts) is derived from the rows and is
- * rebuilt with them; tables.ts keeps both in step.
+ * rebuilt with them; state.ts keeps both in step.
  *
  *   User ──< Daemon >── Session?          a daemon of a user exists here while it is logged in or has shares
  *    │          │

@@ -213,10 +213,11 @@ export class SnapshotReader {
     const [name, rows] = document;
     if (name !== 'rows' || document.length !== 2 || !Array.isArray(rows)) throw damaged('a chunk is not one of rows');
     for (const row of rows as unknown[]) {
-      const target = Array.isArray(row) ? TABLES[row[0]] : undefined;
+      const number: unknown = Array.isArray(row) ? row[0] : undefined;
+      // A number: a name, such as "constructor", would find what every object has.
+      const target = typeof number === 'number' ? TABLES[number] : undefined;
       if (target === undefined) throw damaged('a row of an unknown table');
-      if (!fits(row as unknown[], target.kinds))
-        throw damaged(`a row of table ${(row as unknown[])[0]} has a wrong field`);
+      if (!fits(row as unknown[], target.kinds)) throw damaged(`a row of table ${number} has a wrong field`);
       target.load(this.#found, row as never);
       this.#rows++;
     }

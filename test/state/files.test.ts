@@ -2,6 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { manifestHashes, manifestInUse, peerOf } from '../../cluster/state/lookups.ts';
 import { findFile, listFiles, listSeeders, locateFile } from '../../cluster/state/queries.ts';
+import { PEERS_TOLD_MAX } from '../../codec/limits.ts';
 import { contentOf, fingerprintOf, ok, refused, told, World } from './world.ts';
 
 const ALL = { after: null, limit: 1000 };
@@ -207,6 +208,26 @@ test('a sharer whose file is gone is no seeder, one whose file is damaged is a s
   assert.equal(view(), [1, ['carol 1 true'], ['carol true']]);
   left = 5;
   assert.equal(view(), [1, ['bob 5 false', 'carol 1 true'], ['bob false', 'carol true']]);
+});
+
+test('of a crowd, each downloader hears of as many as a frame holds: the whole copies first, and not all of the same ones', () => {
+  const users = Array.from({ length: PEERS_TOLD_MAX + 50 }, (_, i) => `user-${1000 + i}`);
+  const world = new World().people(...users).group('g', users[0]!, ...users.slice(1));
+  const seeder = users[500]!;
+  ok(world.share(seeder, 'g', 'f'));
+  for (const user of users) if (user !== seeder) ok(world.beginDownload(user, 'g', 'f', 'f'));
+  const peersOf = (user: string) => locateFile(world.state, world.actor(user), F).peers.map(({ user_id }) => user_id);
+  const told = users.map((user) => peersOf(user));
+  for (const [at, peers] of told.entries()) {
+    assert.is(new Set(peers).size, PEERS_TOLD_MAX);
+    assert.not(peers.includes(users[at]!), 'not oneself');
+    if (users[at] !== seeder) assert.is(peers[0], seeder);
+  }
+  for (const user of users)
+    assert.ok(
+      told.some((peers) => peers.includes(user)),
+      `somebody hears of ${user}`,
+    );
 });
 
 test('peerOf tells of one sharer, online only', () => {

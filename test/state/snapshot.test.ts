@@ -121,6 +121,17 @@ test('a snapshot of a newer program halts instead of being taken for damage', ()
   );
 });
 
+test('a row that names its table in another way than by its number is damage, not a fault', () => {
+  const [head] = snapshotOf(emptyState());
+  for (const name of ['constructor', '1', [1], null, -1, 99]) {
+    const rows = encodeCbor(['rows', [[name, 'alice', 1, 1, 1, 1, '', '', 1]]]);
+    assert.throws(
+      () => restoreFrom([head!, new Uint8Array(rows)]),
+      (error: Error) => isMtError(error, 'INTEGRITY') && error.message.includes('unknown table'),
+    );
+  }
+});
+
 test('the hash differs for one changed bit of content', () => {
   const one = busy(5);
   const other = busy(5);
