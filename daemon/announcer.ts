@@ -37,13 +37,16 @@ export async function announceShares(
 
 /** Forgets shares whose file left its group while nobody could tell us. */
 export async function forgetRemoved({ client, shares, log }: AnnouncerParts, signal: AbortSignal): Promise<void> {
-  const groups = new Set(shares.announced().map(({ groupId }) => groupId));
-  for (const groupId of groups) {
+  // Those of this moment only: what is shared while a listing is on its way need not be in it.
+  const announced = shares.announced();
+  for (const groupId of new Set(announced.map((record) => record.groupId))) {
     try {
       const files = await client.listAll('list_files', { group_id: groupId }, { signal });
       const sizes = new Map(files.map((file) => [file.file_name, file.size]));
-      for (const record of shares.announced()) {
-        if (record.groupId === groupId && sizes.get(record.fileName) !== record.sizeBytes) shares.drop(record);
+      const unchanged = new Set(shares.announced());
+      for (const record of announced) {
+        if (record.groupId !== groupId || !unchanged.has(record)) continue;
+        if (sizes.get(record.fileName) !== record.sizeBytes) shares.drop(record);
       }
     } catch (error) {
       if (signal.aborted) return;

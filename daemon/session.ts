@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { isMtError, MtError, toMtError } from '../codec/errors.ts';
 import type { Address } from '../codec/ids.ts';
-import { HEARTBEAT_MS } from '../codec/limits.ts';
+import { HEARTBEAT_MS, PARTIALS_MAX } from '../codec/limits.ts';
 import type { EventOf } from '../codec/rpc.ts';
 import type { TrackerApi } from '../codec/tracker-rpc.ts';
 import { announceShares, forgetRemoved } from './announcer.ts';
@@ -20,6 +20,10 @@ import type { Sqlite } from './store/store.ts';
 import { notLoggedIn, type TrackerClient } from './tracker-client.ts';
 
 const RESUME_RETRY_MS = 500;
+/** After the trackers ended the stream of news with an error that should not be. */
+const FOLLOW_RETRY_MS = 1_000;
+/** After a gap in the news, shares are compared within this time: not by all daemons in the moment of a failover. */
+const COMPARE_MS_MAX = 30_000;
 const BEAT_SOON_MS = 300;
 /** A stop waits so long for the trackers to hear of it; else the lease runs out as after a kill. */
 const GOODBYE_MS_MAX = 1_000;
@@ -46,6 +50,8 @@ export class Session {
   #run = new AbortController();
   /** Presence epoch; null: not online, as far as we know. */
   #epoch: number | null = null;
+  /** Shares are about to be compared with what the trackers list. */
+  #comparing: NodeJS.Timeout | null = null;
   /** Aborted: a heartbeat is due before its time. */
   #early = new AbortController();
   /** A login under way may replace the very session whose end is being reported. */
@@ -186,10 +192,10 @@ export class Session {
       if (epoch === null) {
         epoch = await this.#resume(signal);
         if (epoch === null) return;
-        void forgetRemoved(this.#parts, signal);
+        this.#compareIn(0);
       }
       this.#epoch = epoch;
-      void announceShares(this.#parts, session, signal);
+      this.#inBackground(announceShares(this.#parts, session, signal), 'shares could not be announced');
       for (;;) {
         await this.#untilBeat(signal);
         if (signal.aborted) return;
@@ -220,7 +226,7 @@ export class Session {
 
   #beat(epoch: number) {
     const shortfalls = this.#parts.shares.shortfalls();
-    const downloads = this.#parts.dataPlane.partials();
+    const downloads = this.#parts.dataPlane.partials().slice(0, PARTIALS_MAX);
     // A tracker of an earlier version knows no shortfalls.
     return { epoch, downloads, ...(shortfalls.length > 0 && { shortfalls }) };
   }
@@ -243,9 +249,36 @@ export class Session {
     return null;
   }
 
+  /** Hears the news until `signal` aborts: without them nobody who is thrown out would be cut off. @throws MtError NOT_LOGGED_IN */
   async #follow(signal: AbortSignal): Promise<void> {
     const session = this.#current!;
-    await this.#parts.client.watch('watch_session', {}, (news) => this.#onNews(session, news), signal);
+    const { client, log } = this.#parts;
+    while (!signal.aborted) {
+      try {
+        await client.watch('watch_session', {}, (news) => this.#onNews(session, news), signal);
+      } catch (error) {
+        if (isMtError(error, 'NOT_LOGGED_IN')) throw error;
+        if (!signal.aborted) log.error({ err: error }, 'the news of the session broke off; they are asked for again');
+      }
+      await sleep(FOLLOW_RETRY_MS * (0.5 + Math.random()), null, { signal, ref: false }).catch(() => {});
+    }
+  }
+
+  /** Looks for shares whose file or group went while nobody told us: soon, and once for all who asked by then. */
+  #compareIn(delayMs: number): void {
+    const { signal } = this.#run;
+    if (this.#comparing !== null && delayMs > 0) return;
+    clearTimeout(this.#comparing ?? undefined);
+    this.#comparing = setTimeout(() => {
+      this.#comparing = null;
+      if (signal.aborted) return;
+      this.#inBackground(forgetRemoved(this.#parts, signal), 'shares could not be compared with the trackers');
+    }, delayMs).unref();
+  }
+
+  /** Work that nobody waits for, and that a full disk may end: the next login, or the next gap in the news, does it again. */
+  #inBackground(work: Promise<void>, failure: string): void {
+    work.catch((error: unknown) => this.#parts.log.error({ err: error }, failure));
   }
 
   #onNews(session: StoredSession, news: SessionNews): void {
@@ -265,10 +298,10 @@ export class Session {
       shares.drop(file);
       dataPlane.onFileRemoved(file);
     }
-    // All groups of the user are in the first event: one that is not there was left while nobody could tell us. Asked again
-    // before anything is forgotten, since the tracker that tells may be a moment behind.
+    // All groups of the user come first: one that is not there was left while nobody could tell us. Asked again before anything is
+    // forgotten, since the tracker that tells may be a moment behind. Files may have been removed as well.
     const isKnown = (groupId: string) => news.epochs.some(({ group_id }) => group_id === groupId);
-    if (news.reset && ![...shares.groups()].every(isKnown)) void forgetRemoved(this.#parts, this.#run.signal);
+    if (news.reset) this.#compareIn([...shares.groups()].every(isKnown) ? Math.random() * COMPARE_MS_MAX : 0);
     for (const groupId of news.left_groups) {
       this.#epochs.delete(groupId);
       shares.dropGroup(groupId);

@@ -196,7 +196,9 @@ export class TrackerClient {
 
   /** The cluster's members, as a tracker told: remembered over restarts, tried first. */
   setMembers(members: readonly { number: number; address: Address }[]): void {
-    if (members.length > 0) this.#options.settings.set('members', [...members]);
+    // Told again with each new stream: written when it is news, so that a full disk does not matter.
+    const isNews = JSON.stringify(members) !== JSON.stringify(this.#options.settings.get('members'));
+    if (members.length > 0 && isNews) this.#options.settings.set('members', [...members]);
   }
 
   /** The cluster's members as far as this daemon knows: as a tracker told last, else as the tracker info file began. */

@@ -53,6 +53,8 @@ class Cluster {
   resumes = 0;
   heartbeats = 0;
   online = true;
+  /** So many streams of news end with an error at once. */
+  brokenStreams = 0;
   watchers = new Set<CallContext<News>>();
 
   static async start(): Promise<Cluster> {
@@ -97,6 +99,7 @@ class Cluster {
       },
       watch_session: ({ session }, context) => {
         this.#require(session);
+        if (this.brokenStreams-- > 0) throw new MtError('INTERNAL', 'a fault of the tracker');
         this.watchers.add(context);
         context.emit({ ...QUIET, epochs: [{ group_id: 'g', epoch: 5 }] });
         return new Promise((_, reject) => {
@@ -174,6 +177,16 @@ test('login and logout', async () => {
   assert.is(session.userId, null);
   assert.is(cluster.token, null);
   assert.equal(heard, ['session alice', 'epoch g 5', 'gap', 'session null']);
+});
+
+test('news that break off for a reason that should not be are asked for again', async () => {
+  const cluster = await Cluster.start();
+  cluster.brokenStreams = 1;
+  const { session, heard } = daemon(temporary(), [cluster.tracker.address]);
+  await session.login('alice', 'right');
+  await until('news', () => cluster.watchers.size === 1 && session.groupEpoch('g') === 5);
+  cluster.tell({ revoked: [{ user_id: 'bob', fingerprint: null, group_id: 'g' }] });
+  await until('the revocation', () => heard.includes('revoked bob'));
 });
 
 test('the same user again: the new session takes the place of the old one', async () => {

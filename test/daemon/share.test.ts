@@ -10,7 +10,7 @@ import { makeDaemonIdentity } from '../../codec/identity.ts';
 import type { Address } from '../../codec/ids.ts';
 import type { Handlers } from '../../codec/rpc.ts';
 import type { TrackerApi } from '../../codec/tracker-rpc.ts';
-import { announceShares } from '../../daemon/announcer.ts';
+import { announceShares, forgetRemoved } from '../../daemon/announcer.ts';
 import { identityOf } from '../../daemon/disk/file-identity.ts';
 import type { FileRef, ServableShare } from '../../daemon/download/types.ts';
 import { Outbox } from '../../daemon/outbox.ts';
@@ -240,6 +240,32 @@ test('a share whose file left the group meanwhile is forgotten when it is announ
   shares.setSession(again);
   await announceShares({ client, shares, log }, again, new AbortController().signal);
   assert.equal(await shares.list(), []);
+});
+
+test('what is shared while a listing is on its way is not taken for removed; what the group no longer lists is forgotten', async () => {
+  const directory = temporary();
+  let answer: (files: string[]) => void = () => {};
+  const file = { size: 7, sha1: Buffer.alloc(20), piece_count: 1, seeders: 1 };
+  const one = await tracker({
+    share_file: () => ({ new_file: true }),
+    list_files: () =>
+      new Promise((resolve) => {
+        answer = (names) => resolve({ files: names.map((file_name) => ({ file_name, ...file })), next: null });
+      }),
+  });
+  const { shares, client } = daemon(directory, [one.address]);
+  const first = share(directory);
+  await shares.publish(first);
+  await shares.publish({ ...first, fileName: 'removed.bin' });
+  answer = () => {};
+  const asked = answer;
+  const compared = forgetRemoved({ client, shares, log }, new AbortController().signal);
+  await until('the listing is asked for', () => answer !== asked);
+  await shares.publish({ ...first, fileName: 'new.bin' });
+  answer(['file.bin']);
+  await compared;
+  const left = (await shares.list()).map(({ file_name }) => file_name);
+  assert.equal(left.sort(), ['file.bin', 'new.bin']);
 });
 
 test.run();
