@@ -208,7 +208,7 @@ test('a change that makes no sense is refused', () => {
   assert.equal(reasons(change(c, 2, addLearner('3'))), ['not_leader']);
 });
 
-test('a learner far behind, or silent, is not promoted', () => {
+test('a learner far behind, silent, or without room is not promoted', () => {
   const c = new TestCluster(1, { learners: 1 });
   c.elect(1);
   for (let i = 0; i < 12; i++) c.propose(1, ...Array.from({ length: 100 }, () => 'x'));
@@ -217,6 +217,10 @@ test('a learner far behind, or silent, is not promoted', () => {
   c.tick(1, TEST_CONFIG.electionTicks);
   c.drop();
   assert.equal(reasons(change(c, 1, { op: 'promote', node: '2' })), ['behind']);
+  c.step(2, { type: 'disk', state: 'full' });
+  c.run(4);
+  assert.equal(reasons(change(c, 1, { op: 'promote', node: '2' })), ['behind'], 'it has no room');
+  c.step(2, { type: 'disk', state: 'ok' });
   c.run(4);
   assert.equal(reasons(change(c, 1, { op: 'promote', node: '2' })), []);
 });

@@ -104,6 +104,18 @@ test('a lost request or reply ends the read after an election timeout, for the c
   assert.equal(results(c, 2), [{ ref: 1, index: null, reason: 'read_lost' }]);
 });
 
+test('a learner confirms no round: it could not tell of another leader', () => {
+  const c = new TestCluster(2, { learners: 1 });
+  c.elect(1);
+  c.run(3);
+  c.node(1).outputs = [];
+  read(c, 1, 1);
+  c.settle([1, 3]);
+  assert.equal(results(c, 1), []);
+  c.settle();
+  assert.equal(results(c, 1), [{ ref: 1, index: 1 }]);
+});
+
 test('lost heartbeats do not lose the reads of the leader', () => {
   const c = new TestCluster(3);
   c.elect(1);

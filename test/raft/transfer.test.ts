@@ -97,6 +97,20 @@ test('scenario 30: the heir first catches up, and all is committed before it is 
   assert.equal(c.node(3).state, ['0', '1', '2', '3', '4']);
 });
 
+test('scenario 30: the heir is not told while an entry that it holds is not committed', () => {
+  const c = new TestCluster(5);
+  c.elect(1);
+  c.run(3);
+  c.propose(1, 'a');
+  c.settle([1, 3]);
+  transfer(c, '3');
+  const isTold = () => c.messages.some((m) => m.type === 'timeout_now');
+  assert.not.ok(isTold());
+  for (const m of c.messages.filter(({ to }) => to === '2')) c.deliver(m);
+  for (const m of c.messages.filter(({ from }) => from === '2')) c.deliver(m);
+  assert.ok(isTold());
+});
+
 test('scenario 30: a silent, unfit or unknown heir is refused', () => {
   const c = led();
   assert.equal(
@@ -111,6 +125,12 @@ test('scenario 30: a silent, unfit or unknown heir is refused', () => {
   c.run(3);
   assert.equal(
     transfer(c, '3').refused.map((r) => r.reason),
+    ['behind'],
+  );
+  const silent = led();
+  silent.run(TEST_CONFIG.electionTicks, [1, 2]);
+  assert.equal(
+    transfer(silent, '3').refused.map((r) => r.reason),
     ['behind'],
   );
   const learner = new TestCluster(1, { learners: 1 });
