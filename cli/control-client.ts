@@ -22,7 +22,7 @@ export interface ControlCallOptions<M extends ControlMethod> {
 /** What the daemon may take beyond --timeout to say that it ran out: only a hung daemon is slower. */
 const ANSWER_GRACE_MS = 3_000;
 
-/** Methods that change nothing: without an answer the user may simply ask again. */
+/** Methods that change nothing, or nothing when repeated: without an answer the user may simply ask again. */
 const READS: ReadonlySet<ControlMethod> = new Set<ControlMethod>([
   'whoami',
   'status',
@@ -34,6 +34,8 @@ const READS: ReadonlySet<ControlMethod> = new Set<ControlMethod>([
   'list_sessions',
   'show_downloads',
   'show_shares',
+  'scrub_status',
+  'list_watches',
   'tracker_status',
   'check_clocks',
   'check_port',

@@ -8,6 +8,7 @@ import { type LogLevel, parseLogLevel } from '../codec/service/log.ts';
 import { parsePort } from '../codec/service/monitor.ts';
 import { loadSettings, printConfig, type Settings } from '../codec/service/settings.ts';
 import { parseAddress } from '../codec/tracker-info.ts';
+import { readSize } from '../codec/typed-size.ts';
 import { defaultDataDir, defaultSocket } from './paths.ts';
 import { PEER_CONNECTIONS_DEFAULT } from './peer/connection-limits.ts';
 import type { ScrubSettings } from './shares/scrub-plan.ts';
@@ -66,7 +67,6 @@ const OPTIONS = {
 } as const;
 /** `sun_path` of Linux holds 108 bytes with the closing NUL. */
 const SOCKET_PATH_BYTES_MAX = 107;
-const UNITS = ['', 'K', 'M', 'G', 'T'];
 /** A disk is hardly busier for it, and a terabyte is read in a day and a half. */
 const SCRUB_RATE_DEFAULT = '8M';
 /** Disks forget slowly: once a month is what file systems and arrays do. */
@@ -183,9 +183,8 @@ function shownConfig(settings: Settings, args: Omit<DaemonArguments, 'config'>):
  * @throws MtError INVALID_ARGUMENT
  */
 export function parseSize(name: string, text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?(?:\/s)?$/i.exec(text);
-  const bytes = match ? Math.round(Number(match[1]) * 1024 ** UNITS.indexOf(match[2]!.toUpperCase())) : Number.NaN;
-  if (Number.isSafeInteger(bytes)) return bytes;
+  const bytes = readSize(text);
+  if (bytes !== null) return bytes;
   throw new MtError(
     'INVALID_ARGUMENT',
     `${name} takes a size such as 20M or 512K, not "${printable(text)}"`,

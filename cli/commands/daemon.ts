@@ -43,11 +43,11 @@ start runs mt-peerd in the background and returns when it is ready. Where the co
     if (args.action === 'status') return this.#status();
     const running = await this.#runningPid();
     if (args.action === 'stop') {
-      if (running === null) return this.done({ stopped: null }, `No daemon runs at ${socket}`);
+      if (running === null) return this.done({ stopped: null }, `No daemon runs at ${socket}.`);
       await stopDaemon(running, this.timeoutMs);
-      return this.done({ stopped: running }, `Stopped mt-peerd (process ${running})`);
+      return this.done({ stopped: running }, `Stopped mt-peerd (process ${running}).`);
     }
-    if (running !== null) return this.done({ pid: running, socket }, `mt-peerd runs already (process ${running})`);
+    if (running !== null) return this.done({ pid: running, socket }, `mt-peerd runs already (process ${running}).`);
     const options = Object.entries({ config: flags.config, 'data-dir': flags['data-dir'], socket: flags.socket });
     const words = [args.address, args.tracker_info_file, ...options.flatMap(([k, v]) => (v ? [`--${k}`, v] : []))];
     const started = await startDaemon(words.filter((word) => word !== undefined));

@@ -1,4 +1,4 @@
-import { printable, requireId } from '../../codec/ids.ts';
+import { requireId } from '../../codec/ids.ts';
 import { groupArg } from '../arguments.ts';
 import { BaseCommand } from '../base-command.ts';
 import { READ_ERRORS } from '../error-sets.ts';
@@ -19,16 +19,11 @@ A shared directory is one entry, shown with a slash behind its name and the size
     const { files } = await this.ask('list_files', { group_id: requireId('group', args.group_id) });
     if (files.length === 0) this.note('There are no files yet. Share one with: mt upload_file <path> <group_id>');
     const rows = files.map((file) => [
-      printable(file.file_name) + (file.kind === 'directory' ? '/' : ''),
+      file.file_name + (file.kind === 'directory' ? '/' : ''),
       formatSize(file.content_size ?? file.size),
       String(file.seeders),
       file.sha1,
     ]);
-    this.answer({ files }, () =>
-      table(
-        [{ title: 'file' }, { title: 'size', align: 'right' }, { title: 'seeders', align: 'right' }, { title: 'sha1' }],
-        rows,
-      ),
-    );
+    this.answer({ files }, () => table(['file', { right: 'size' }, { right: 'seeders' }, 'sha1'], rows));
   }
 }

@@ -12,22 +12,12 @@ export default class ListGroups extends BaseCommand {
     await this.parseLine(ListGroups);
     const { groups } = await this.ask('list_groups', {});
     if (groups.length === 0) this.note('There are no groups yet. Make one with: mt create_group <group_id>');
-    const columns = [
-      { title: 'group' },
-      { title: 'owner' },
-      { title: 'members', align: 'right' as const },
-      { title: 'you are' },
-    ];
-    this.answer({ groups }, () =>
-      table(
-        columns,
-        groups.map(({ group_id, owner, members, standing }) => [
-          group_id,
-          owner,
-          String(members),
-          standing === 'none' ? '-' : standing,
-        ]),
-      ),
-    );
+    const rows = groups.map(({ group_id, owner, members, standing }) => [
+      group_id,
+      owner,
+      String(members),
+      standing === 'none' ? '-' : standing,
+    ]);
+    this.answer({ groups }, () => table(['group', 'owner', { right: 'members' }, 'you are'], rows));
   }
 }

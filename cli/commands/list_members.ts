@@ -18,6 +18,6 @@ export default class ListMembers extends BaseCommand {
       member.owner ? 'owner' : 'member',
       member.online ? 'online' : 'offline',
     ]);
-    this.answer({ members }, () => table([{ title: 'user' }, { title: 'role' }, { title: 'state' }], rows));
+    this.answer({ members }, () => table(['user', 'role', 'state'], rows));
   }
 }

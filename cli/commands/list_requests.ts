@@ -17,6 +17,6 @@ export default class ListRequests extends BaseCommand {
     const { requests } = await this.ask('list_requests', { group_id: requireId('group', args.group_id) });
     if (requests.length === 0) this.note('Nobody asks to join.');
     const rows = requests.map((request) => [request.user_id, formatTime(request.at)]);
-    this.answer({ requests }, () => table([{ title: 'user' }, { title: 'asked at' }], rows));
+    this.answer({ requests }, () => table(['user', 'asked at'], rows));
   }
 }

@@ -20,8 +20,6 @@ export default class ListSeeders extends BaseCommand {
       String(seeder.pieces),
       seeder.complete ? 'complete' : 'in part',
     ]);
-    this.answer({ seeders }, () =>
-      table([{ title: 'user' }, { title: 'pieces', align: 'right' }, { title: 'has it' }], rows),
-    );
+    this.answer({ seeders }, () => table(['user', { right: 'pieces' }, 'has it'], rows));
   }
 }

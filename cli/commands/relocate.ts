@@ -3,6 +3,7 @@ import { printable, requireFileName, requireId } from '../../codec/ids.ts';
 import { fileArg, groupArg } from '../arguments.ts';
 import { BaseCommand } from '../base-command.ts';
 import { DAEMON_ERRORS } from '../error-sets.ts';
+import { harmless } from '../render/harmless.ts';
 
 export default class Relocate extends BaseCommand {
   static override description =
@@ -40,7 +41,7 @@ A file that was moved near its old place is found again without this. See which 
     try {
       const found = await this.ask('relocate', { group_id, file_name, path }, { unbounded: true, onEvent });
       bar.stop();
-      this.done(found, `It is the same content: ${printable(file_name)} is shared from ${printable(found.path)} now.`);
+      this.done(found, `It is the same content: ${harmless(file_name)} is shared from ${harmless(found.path)} now.`);
     } finally {
       bar.stop();
     }

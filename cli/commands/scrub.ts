@@ -6,6 +6,7 @@ import { printable, requireFileName, requireId } from '../../codec/ids.ts';
 import type { Result } from '../../codec/rpc.ts';
 import { BaseCommand } from '../base-command.ts';
 import { DAEMON_ERRORS } from '../error-sets.ts';
+import { harmless } from '../render/harmless.ts';
 import { facts, table } from '../render/table.ts';
 import { formatDuration, formatLimit, formatSize, formatTime, percentOf, plural } from '../render/units.ts';
 
@@ -55,7 +56,7 @@ The daemon reads all shares again by itself, slowly (--scrub-rate, --scrub-inter
       const { pieces, damaged_pieces: damaged } = found;
       this.answer(found, () =>
         damaged === 0
-          ? `All ${plural(pieces, 'piece')} of ${printable(file_name)} are as they were.`
+          ? `All ${plural(pieces, 'piece')} of ${harmless(file_name)} are as they were.`
           : `${damaged} of ${plural(pieces, 'piece')} are damaged: no longer served, and fetched again from other seeders. See: mt show_shares`,
       );
     } finally {
@@ -71,7 +72,7 @@ The daemon reads all shares again by itself, slowly (--scrub-rate, --scrub-inter
 
 function summary({ rate, interval_ms, running, ...since }: Answer): [string, string][] {
   const now = running
-    ? `${running.group_id} ${printable(running.file_name)}, ${percentOf(running.bytes_done, running.size)}%`
+    ? `${running.group_id} ${running.file_name}, ${percentOf(running.bytes_done, running.size)}%`
     : '(nothing is due)';
   return [
     ['reads', now],
@@ -87,12 +88,9 @@ function summary({ rate, interval_ms, running, ...since }: Answer): [string, str
 function files({ shares }: Answer): string {
   const rows = shares.map((share) => [
     share.group_id,
-    printable(share.file_name),
+    share.file_name,
     share.checked_at === null ? 'not yet' : formatTime(share.checked_at),
     share.damaged_pieces === 0 ? '' : String(share.damaged_pieces),
   ]);
-  return table(
-    ['group', 'file', 'last checked', 'damaged pieces'].map((title) => ({ title })),
-    rows,
-  );
+  return table(['group', 'file', 'last checked', 'damaged pieces'], rows);
 }

@@ -19,12 +19,6 @@ export default class Sessions extends BaseCommand {
       formatTime(row.since),
       row.this_daemon ? 'this daemon' : '',
     ]);
-    const titles = ['session', 'address', 'state', 'since', ''];
-    this.answer({ sessions }, () =>
-      table(
-        titles.map((title) => ({ title })),
-        rows,
-      ),
-    );
+    this.answer({ sessions }, () => table(['session', 'address', 'state', 'since', ''], rows));
   }
 }

@@ -1,4 +1,3 @@
-import { printable } from '../../codec/ids.ts';
 import { BaseCommand } from '../base-command.ts';
 import { DAEMON_ERRORS } from '../error-sets.ts';
 import { harmless } from '../render/harmless.ts';
@@ -15,16 +14,10 @@ States: shared; pending (the trackers do not know yet); missing or changed (the 
     await this.parseLine(ShowShares);
     const { shares } = await this.ask('show_shares', {});
     if (shares.length === 0) this.note('This daemon shares nothing.');
-    const rows = shares.map((share) => [share.group_id, printable(share.file_name), share.state, share.path]);
-    const titles = ['group', 'file', 'state', 'path'];
+    const rows = shares.map((share) => [share.group_id, share.file_name, share.state, share.path]);
     const notes = shares.flatMap(({ file_name, note }) =>
-      note === undefined ? [] : [`${printable(file_name)}: ${harmless(note)}`],
+      note === undefined ? [] : [`${harmless(file_name)}: ${harmless(note)}`],
     );
-    const shown = () =>
-      table(
-        titles.map((title) => ({ title })),
-        rows,
-      );
-    this.answer({ shares }, () => [shown(), ...notes].join('\n'));
+    this.answer({ shares }, () => [table(['group', 'file', 'state', 'path'], rows), ...notes].join('\n'));
   }
 }

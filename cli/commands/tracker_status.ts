@@ -19,14 +19,8 @@ Works without a quorum and without a login.`;
       row.role,
       ...[row.term, row.last_index, row.commit_index, row.applied_index, row.lag].map((value) => `${value ?? '-'}`),
     ]);
-    const counts = ['term', 'last', 'commit', 'applied', 'lag'];
-    const columns = [
-      { title: 'tracker', align: 'right' as const },
-      { title: 'address' },
-      { title: 'role' },
-      ...counts.map((title) => ({ title, align: 'right' as const })),
-    ];
+    const counts = ['term', 'last', 'commit', 'applied', 'lag'].map((right) => ({ right }));
     if (status.leader === null) this.note('There is no leader: fewer than half of the trackers reach each other.');
-    this.answer(status, () => table(columns, rows));
+    this.answer(status, () => table([{ right: 'tracker' }, 'address', 'role', ...counts], rows));
   }
 }

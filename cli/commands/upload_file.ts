@@ -4,6 +4,7 @@ import { printable, requireFileName, requireId } from '../../codec/ids.ts';
 import { groupArg } from '../arguments.ts';
 import { BaseCommand } from '../base-command.ts';
 import { CHANGE_ERRORS } from '../error-sets.ts';
+import { harmless } from '../render/harmless.ts';
 import { formatSize } from '../render/units.ts';
 
 export default class UploadFile extends BaseCommand {
@@ -56,7 +57,7 @@ The same content under the same name makes this daemon one more seeder. Other co
       const how = shared.new_file ? 'Shared' : 'The group had it already; you are one more seeder of';
       this.done(
         shared,
-        `${how} ${printable(shared.file_name)}${shared.kind === 'directory' ? '/' : ''} (${formatSize(shared.content_size ?? shared.size)}) in ${group_id}, SHA-1 ${shared.sha1}`,
+        `${how} ${harmless(shared.file_name)}${shared.kind === 'directory' ? '/' : ''} (${formatSize(shared.content_size ?? shared.size)}) in ${group_id}, SHA-1 ${shared.sha1}`,
       );
     } finally {
       bar.stop();

@@ -1,6 +1,6 @@
 import * as Args from '@oclif/core/args';
 import { MtError } from '../../codec/errors.ts';
-import { printable, requireId } from '../../codec/ids.ts';
+import { requireId } from '../../codec/ids.ts';
 import { BaseCommand } from '../base-command.ts';
 import { CHANGE_ERRORS } from '../error-sets.ts';
 import { harmless } from '../render/harmless.ts';
@@ -49,20 +49,12 @@ The daemon goes on watching after a restart and after a logout and login, until 
       String(watch.shared),
       String(watch.waiting),
       String(watch.failed.length),
-      watch.problem === null ? harmless(watch.path) : `${harmless(watch.path)} (${watch.problem})`,
+      watch.problem === null ? watch.path : `${watch.path} (${watch.problem})`,
     ]);
-    const titles = ['group', 'shared', 'waiting', 'failed', 'directory'];
+    const counts = ['shared', 'waiting', 'failed'].map((right) => ({ right }));
     const failed = watches.flatMap((watch) =>
-      watch.failed.map(({ file, message }) => `${printable(file)}: ${harmless(message)}`),
+      watch.failed.map(({ file, message }) => `${harmless(file)}: ${harmless(message)}`),
     );
-    this.answer({ watches }, () =>
-      [
-        table(
-          titles.map((title, i) => (i > 0 && i < 4 ? { title, align: 'right' } : { title })),
-          rows,
-        ),
-        ...failed,
-      ].join('\n'),
-    );
+    this.answer({ watches }, () => [table(['group', ...counts, 'directory'], rows), ...failed].join('\n'));
   }
 }

@@ -6,15 +6,14 @@ import { paint } from './paint.ts';
 
 const GAP = '  ';
 
-export interface Column {
-  title: string;
-  align?: 'left' | 'right';
-}
+/** A title, with its column to the left; or one with numbers, to the right. */
+export type Column = string | { readonly right: string };
 
 /** @returns lines without a closing newline; '' when there are no rows. */
 export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return '';
-  const lines = [columns.map(({ title }) => title), ...rows.map((row) => row.map(harmless))].map((cells) =>
+  const titles = columns.map((column) => (typeof column === 'string' ? column : column.right));
+  const lines = [titles, ...rows.map((row) => row.map(harmless))].map((cells) =>
     cells.map((text) => ({ text, width: stringWidth(text) })),
   );
   const widths = columns.map((_, index) => lines.reduce((most, line) => Math.max(most, line[index]!.width), 0));
@@ -22,7 +21,7 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
     line
       .map(({ text, width }, index) => {
         const blanks = ' '.repeat(widths[index]! - width);
-        return columns[index]!.align === 'right' ? blanks + text : text + blanks;
+        return typeof columns[index] === 'string' ? text + blanks : blanks + text;
       })
       .join(GAP)
       .trimEnd(),

@@ -2,11 +2,10 @@
 // Steps are powers of two both ways, so that what `mt limits --up 20M` sets is shown as 20.0 MB/s.
 import { MtError } from '../../codec/errors.ts';
 import { printable } from '../../codec/ids.ts';
+import { readSize } from '../../codec/typed-size.ts';
 
 const STEP = 1024;
 const UNITS = ['B', 'KB', 'MB', 'GB', 'TB', 'PB'] as const;
-const TYPED_SIZE = /^(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?(?:\/s)?$/i;
-const TYPED_UNITS = ['', 'K', 'M', 'G', 'T'];
 /** Longest --timeout, in seconds: a day. Longer is a mistake, and node's timers end at 24.8 days. */
 const TIMEOUT_SECONDS_MAX = 86_400;
 
@@ -68,11 +67,8 @@ export function plural(count: number, one: string): string {
  * @throws MtError INVALID_ARGUMENT
  */
 export function parseSize(text: string): number {
-  const match = TYPED_SIZE.exec(text.trim());
-  const bytes = match
-    ? Math.round(Number(match[1]) * STEP ** TYPED_UNITS.indexOf(match[2]!.toUpperCase()))
-    : Number.NaN;
-  if (Number.isSafeInteger(bytes)) return bytes;
+  const bytes = readSize(text);
+  if (bytes !== null) return bytes;
   throw new MtError(
     'INVALID_ARGUMENT',
     `"${printable(text)}" is not a size`,

@@ -3,7 +3,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DownloadRow } from '../../codec/control-api.ts';
 import { MtError } from '../../codec/errors.ts';
-import { printable } from '../../codec/ids.ts';
 import { downloadLine } from './downloads.ts';
 import { isLively } from './paint.ts';
 import { bar } from './progress.ts';
@@ -59,10 +58,8 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
 
 function liveTable(rows: readonly DownloadRow[]): string[] {
   if (rows.length === 0) return ['There are no downloads.'];
-  const titles = ['', 'group', 'file', '', 'done', 'rate', 'left', 'peers', ''];
-  const right = new Set(['done', 'rate', 'left', 'peers']);
-  const columns = titles.map((title) => ({ title, align: right.has(title) ? ('right' as const) : ('left' as const) }));
-  return table(columns, rows.map(liveRow)).split('\n');
+  const counts = ['done', 'rate', 'left', 'peers'].map((right) => ({ right }));
+  return table(['', 'group', 'file', '', ...counts, ''], rows.map(liveRow)).split('\n');
 }
 
 function liveRow(row: DownloadRow): string[] {
@@ -71,7 +68,7 @@ function liveRow(row: DownloadRow): string[] {
   return [
     row.state,
     row.group_id,
-    printable(row.file_name),
+    row.file_name,
     bar(row.bytes_done, row.size, BAR_COLUMNS),
     `${percentOf(row.bytes_done, row.size)}%`,
     moving ? formatRate(row.rate) : '',

@@ -40,9 +40,13 @@ export class History {
   }
 }
 
-/** The words up to the user id, for commands that take a password after it. */
+/**
+ * The words up to the user id, for commands that take a password after it; none for a word that is no command: it may be such a
+ * command mistyped, or `mt` before one.
+ */
 export function withoutPassword(words: readonly string[]): string[] {
   const command = commandNamed(words[0] ?? '');
+  if (command === undefined && words[0] !== 'help') return [];
   if (command !== 'create_user' && command !== 'login') return [...words];
   const positionals = words.slice(1).filter((word) => !word.startsWith('-'));
   return [command, ...positionals.slice(0, 1)];

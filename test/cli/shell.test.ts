@@ -62,6 +62,10 @@ test('no password in the history', () => {
   assert.equal(withoutPassword(['login', 'alice', 'secret']), ['login', 'alice']);
   assert.equal(withoutPassword(['create_user', '--json', 'alice', 'secret']), ['create_user', 'alice']);
   assert.equal(withoutPassword(['create_group', 'lab']), ['create_group', 'lab']);
+  assert.equal(withoutPassword(['help', 'login']), ['help', 'login']);
+  for (const line of ['logni alice secret', 'mt login alice secret', 'Login alice secret']) {
+    assert.equal(withoutPassword(line.split(' ')), [], line);
+  }
 });
 
 test('Tab completes commands, groups, users and files', async () => {

@@ -3,6 +3,7 @@ import * as fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { didYouMean, editDistance } from '../../cli/did-you-mean.ts';
+import { downloadLine } from '../../cli/render/downloads.ts';
 import {
   formatDuration,
   formatLimit,
@@ -52,6 +53,7 @@ test('sizes as typed', () => {
     20 * K ** 2,
     20 * K ** 2,
   ]);
+  assert.equal(['0.0', '0.1', '0.0001K'].map(parseSize), [0, 1, 1], 'only 0 means no limit');
   for (const bad of ['', '-1', 'K', '1X', '1e3', '0x10', '20M20', '99999999T', 'NaN', '１']) {
     assert.is(
       codeOf(() => parseSize(bad)),
@@ -86,6 +88,13 @@ test('durations', () => {
 
 test('100 % only when all of it is there', () => {
   assert.equal([percentOf(999, 1000), percentOf(1000, 1000), percentOf(0, 0), percentOf(0, 5)], [99, 100, 100, 0]);
+});
+
+test('a download is named in full, and without tricks', () => {
+  const file_name = `${'long'.repeat(50)}\u202egpj.exe`;
+  const row = { group_id: 'lab', file_name, state: 'complete', bytes_done: 1, size: 1, rate: 0, peers: 0 } as const;
+  const line = downloadLine({ ...row, destination: '/tmp/x', reason: null, reason_code: null });
+  assert.is(line, `[C] [lab] ${'long'.repeat(50)}?gpj.exe`);
 });
 
 test('--timeout takes seconds', () => {
