@@ -1,6 +1,7 @@
 // All links of a tracker: the dialled ones by number, the accepted ones of other trackers. Routes Raft messages by node id (an
 // incarnation), so that a tracker whose disk was wiped never gets what was meant for its former self.
 import type { TLSSocket } from 'node:tls';
+import { toMtError } from '../../codec/errors.ts';
 import type { Address } from '../../codec/ids.ts';
 import { decodeRaftMessage, encodeEntries, encodeRaftMessage, RAFT_FRAME } from '../../codec/raft-messages.ts';
 import { type Handlers, RpcConnection } from '../../codec/rpc.ts';
@@ -163,7 +164,11 @@ export class Links {
         }
         const ready: AcceptedLink = { hello: theirs, send: (type, payload) => connection.send(type, payload) };
         peer = ready;
-        for (const [type, payload] of early) this.#onFrame(ready, type, payload);
+        try {
+          for (const [type, payload] of early) this.#onFrame(ready, type, payload);
+        } catch (error) {
+          connection.close(toMtError(error));
+        }
         early = [];
       },
       () => {},

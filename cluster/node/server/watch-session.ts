@@ -1,5 +1,7 @@
 // The watch_session stream: what a logged-in daemon must hear at once. Who was cut off, which epochs grew, which files and groups
 // are gone, whether its own session ended, who the trackers are.
+import type { MtError } from '../../../codec/errors.ts';
+import { PAGE_ITEMS_MAX } from '../../../codec/limits.ts';
 import type { CallContext, EventOf } from '../../../codec/rpc.ts';
 import type { TrackerApi } from '../../../codec/tracker-rpc.ts';
 import { requireSession } from '../../state/guards.ts';
@@ -59,6 +61,14 @@ class SessionStream implements SessionWatcher {
   }
 
   deliver(): void {
+    try {
+      this.#sendNews();
+    } catch (error) {
+      this.#end(error as MtError);
+    }
+  }
+
+  #sendNews(): void {
     const state = this.#context.state();
     const isOver = sessionInfo(state, this.#actor) === null;
     const news = this.#fresh ? blank() : (this.#news ?? (isOver ? blank() : null));
@@ -72,7 +82,8 @@ class SessionStream implements SessionWatcher {
     this.#news = null;
     news.index = state.index;
     news.session_ended = isOver;
-    const keptUp = this.#call.emit(news);
+    let keptUp = true;
+    for (const part of inParts(news)) keptUp = this.#call.emit(part);
     if (isOver) this.#end(null);
     else if (!keptUp) this.#end(tooSlow());
   }
@@ -122,6 +133,28 @@ function blank(): News {
     session_ended: false,
     trackers: null,
   };
+}
+
+/** A frame holds so many rows however long their names are: what is more follows in further events, the session's end in the last. */
+function* inParts(news: News): Generator<News> {
+  const rest = { ...news, session_ended: false };
+  let isMore = true;
+  while (isMore) {
+    let room = PAGE_ITEMS_MAX;
+    const take = <T>(rows: T[]): [taken: T[], left: T[]] => {
+      const taken = rows.slice(0, room);
+      room -= taken.length;
+      return [taken, rows.slice(taken.length)];
+    };
+    const part = { ...rest };
+    [part.epochs, rest.epochs] = take(rest.epochs);
+    [part.revoked, rest.revoked] = take(rest.revoked);
+    [part.removed_files, rest.removed_files] = take(rest.removed_files);
+    [part.left_groups, rest.left_groups] = take(rest.left_groups);
+    rest.trackers = null;
+    isMore = rest.epochs.length + rest.revoked.length + rest.removed_files.length + rest.left_groups.length > 0;
+    yield isMore ? part : { ...part, session_ended: news.session_ended };
+  }
 }
 
 export const watchSession: Handler<'watch_session'> = async (context, caller, params, call) => {
