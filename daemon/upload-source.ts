@@ -85,10 +85,10 @@ async function openedDirectory(
     treeSize: index.document.length,
     content,
     requireUnchanged: async () => {
+      // Something may have come or gone meanwhile, too: what is shared is what is there.
+      if (Buffer.compare(await scanTree(path, signal), tree) === 0) return;
       const other = await findChangedFile(path, index);
-      if (other) throw changed(`${path}/${other.path}`);
-      // Something may have come or gone meanwhile: what is shared is what is there.
-      if (Buffer.compare(await scanTree(path, signal), tree) !== 0) throw changed(path);
+      throw changed(other ? `${path}/${other.path}` : path);
     },
     close: async () => {
       await content.close();

@@ -1,19 +1,22 @@
 // Reads a directory that is to be shared: every name checked one by one, everything that is neither file nor directory refused with
 // its path. What it finds is a document and an index; the bytes of the files are read later, by who hashes them.
-import type { BigIntStats } from 'node:fs';
-import { lstat, readdir } from 'node:fs/promises';
+import { constants } from 'node:fs';
 import { join } from 'node:path';
 import { MtError } from '../../codec/errors.ts';
 import { requireFileName } from '../../codec/ids.ts';
 import { TREE_DEPTH_MAX, TREE_ENTRIES_MAX } from '../../codec/limits.ts';
 import { encodeTree, type TreeEntry } from '../../codec/tree.ts';
-import { type FileIdentity, identityOf } from '../disk/file-identity.ts';
+import type { FileIdentity } from '../disk/file-identity.ts';
 import { encodeTreeIndex } from './tree-index.ts';
+import { runTreeJob, STATS_LENGTH, TreeJobError } from './tree-thread.ts';
 
-const LOOKS_AT_ONCE = 64;
+/** Directories asked for together: the thread has the next one when it is done with one. */
+const DIRECTORIES_AT_ONCE = 8;
 
 interface Found {
   readonly entry: TreeEntry;
+  /** Its path as it is listed: what the order is made of. */
+  readonly bytes: Buffer;
   /** On this disk, from the root. */
   readonly path: string;
   readonly identity: FileIdentity;
@@ -28,16 +31,18 @@ interface Found {
 export async function scanTree(root: string, signal: AbortSignal): Promise<Uint8Array> {
   const found: Found[] = [];
   const waiting = [{ onDisk: '', listed: '' }];
-  for (let next = waiting.pop(); next; next = waiting.pop()) {
+  while (waiting.length > 0 && found.length <= TREE_ENTRIES_MAX) {
+    // encodeTree says so
     if (signal.aborted) throw new MtError('CANCELLED', 'The upload was cancelled');
-    const children = await scanDirectory(root, next);
-    for (const child of children) {
-      if (child.entry.kind === 'directory') waiting.push({ onDisk: child.path, listed: child.entry.path });
+    const some = waiting.splice(-DIRECTORIES_AT_ONCE);
+    for (const children of await Promise.all(some.map((next) => scanDirectory(root, next)))) {
+      for (const child of children) {
+        if (child.entry.kind === 'directory') waiting.push({ onDisk: child.path, listed: child.entry.path });
+        found.push(child);
+      }
     }
-    found.push(...children);
-    if (found.length > TREE_ENTRIES_MAX) break; // encodeTree says so
   }
-  found.sort((a, b) => Buffer.compare(Buffer.from(a.entry.path), Buffer.from(b.entry.path)));
+  found.sort((a, b) => Buffer.compare(a.bytes, b.bytes));
   const document = encodeTree(found.map(({ entry }) => entry));
   const files = found.filter(({ entry }) => entry.kind !== 'directory');
   return encodeTreeIndex(
@@ -51,52 +56,45 @@ async function scanDirectory(root: string, at: { onDisk: string; listed: string 
   if (at.listed.split('/').length >= TREE_DEPTH_MAX) {
     throw new MtError('TOO_LARGE', `${directory} is deeper than ${TREE_DEPTH_MAX} directories`);
   }
-  const names = await readdir(directory, { encoding: 'buffer' }).catch((error: unknown) =>
-    unreadable(directory, error),
-  );
   const found: Found[] = [];
   const seen = new Map<string, string>();
-  for (let from = 0; from < names.length; from += LOOKS_AT_ONCE) {
-    const some = names.slice(from, from + LOOKS_AT_ONCE).map((name) => requireText(directory, name));
-    const stats = await Promise.all(some.map((name) => look(join(directory, name))));
-    for (const [i, name] of some.entries()) {
-      const listed = requireName(directory, name);
-      const twin = seen.get(listed);
-      if (twin !== undefined) {
-        throw new MtError(
-          'INVALID_NAME',
-          `${join(directory, name)} and ${join(directory, twin)} have the same name in another spelling of Unicode`,
-          'Rename one of them.',
-        );
-      }
-      seen.set(listed, name);
-      const path = at.listed === '' ? listed : `${at.listed}/${listed}`;
-      found.push({
-        entry: entryOf(join(directory, name), path, stats[i]!),
-        path: at.onDisk === '' ? name : `${at.onDisk}/${name}`,
-        identity: identityOf(stats[i]!),
-      });
+  const answer = await runTreeJob({ op: 'list', directory }).catch((error: unknown) => unreadable(directory, error));
+  const [names, stats] = [answer.names!, answer.stats!];
+  for (const [i, name] of names.entries()) {
+    const listed = requireName(directory, name);
+    const twin = seen.get(listed);
+    if (twin !== undefined) {
+      throw new MtError(
+        'INVALID_NAME',
+        `${join(directory, name)} and ${join(directory, twin)} have the same name in another spelling of Unicode`,
+        'Rename one of them.',
+      );
     }
+    seen.set(listed, name);
+    const path = at.listed === '' ? listed : `${at.listed}/${listed}`;
+    const [mode, inode, mtimeNs, size] = stats.subarray(i * STATS_LENGTH, (i + 1) * STATS_LENGTH);
+    const sizeBytes = Number(size);
+    found.push({
+      entry: entryOf(join(directory, name), path, { mode: Number(mode), sizeBytes }),
+      bytes: Buffer.from(path),
+      path: at.onDisk === '' ? name : `${at.onDisk}/${name}`,
+      identity: { inode: inode!, mtimeNs: mtimeNs!, sizeBytes },
+    });
   }
   return found;
 }
 
-function entryOf(path: string, listed: string, stats: BigIntStats): TreeEntry {
-  if (stats.isDirectory()) return { path: listed, kind: 'directory', size: 0 };
-  if (!stats.isFile()) {
+function entryOf(path: string, listed: string, { mode, sizeBytes }: { mode: number; sizeBytes: number }): TreeEntry {
+  const kind = mode & constants.S_IFMT;
+  if (kind === constants.S_IFDIR) return { path: listed, kind: 'directory', size: 0 };
+  if (kind !== constants.S_IFREG) {
     throw new MtError(
       'INVALID_ARGUMENT',
-      `${path} is ${stats.isSymbolicLink() ? 'a symbolic link' : 'no regular file'}: only files and directories can be shared`,
+      `${path} is ${kind === constants.S_IFLNK ? 'a symbolic link' : 'no regular file'}: only files and directories can be shared`,
       'Move it out of the directory, or put a copy of what it leads to in its place.',
     );
   }
-  return { path: listed, kind: stats.mode & 0o100n ? 'executable' : 'file', size: Number(stats.size) };
-}
-
-function requireText(directory: string, raw: Buffer): string {
-  const name = raw.toString('utf8');
-  if (Buffer.from(name).equals(raw)) return name;
-  throw new MtError('INVALID_NAME', `${join(directory, name)}: its name is not UTF-8`, 'Rename it.');
+  return { path: listed, kind: mode & constants.S_IXUSR ? 'executable' : 'file', size: sizeBytes };
 }
 
 function requireName(directory: string, name: string): string {
@@ -108,12 +106,10 @@ function requireName(directory: string, name: string): string {
   }
 }
 
-function look(path: string): Promise<BigIntStats> {
-  return lstat(path, { bigint: true }).catch((error: unknown) => unreadable(path, error));
-}
-
-function unreadable(path: string, cause: unknown): never {
+function unreadable(directory: string, cause: unknown): never {
   const { code } = cause as NodeJS.ErrnoException;
+  const path = cause instanceof TreeJobError ? cause.path : directory;
+  if (code === 'NOT_UTF8') throw new MtError('INVALID_NAME', `${path}: its name is not UTF-8`, 'Rename it.');
   if (code === 'EACCES' || code === 'EPERM') throw new MtError('PERMISSION', `This user may not read ${path}`);
   throw new MtError('PATH_NOT_FOUND', `${path} cannot be read (${code ?? 'unknown error'})`, undefined, { cause });
 }

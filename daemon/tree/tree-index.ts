@@ -2,7 +2,7 @@
 // disk and what it was when it was hashed. Kept with the share (store/share-store.ts), so it is our own word and only its form matters.
 //
 //   ┌─────────────┬────────┬──────────────────────────────────────────────────────────────────────────────────────┐
-//   │document u32 │document│files × (inode u64, mtime ns i64, path bytes u16, path on this disk; 0 bytes: as listed)│
+//   │document u32 │document│files × (inode i64, mtime ns i64, path bytes u16, path on this disk; 0 bytes: as listed)│
 //   └─────────────┴────────┴──────────────────────────────────────────────────────────────────────────────────────┘
 import assert from 'node:assert';
 import { lstat } from 'node:fs/promises';
@@ -40,7 +40,7 @@ export function encodeTreeIndex(document: Uint8Array, found: readonly (FileIdent
   const rows = found.map(({ path, inode, mtimeNs }, i) => {
     const other = Buffer.from(path === files[i]!.path ? '' : path);
     const row = Buffer.alloc(ROW_SIZE);
-    row.writeBigUInt64BE(inode);
+    row.writeBigInt64BE(BigInt.asIntN(64, inode));
     row.writeBigInt64BE(mtimeNs, 8);
     row.writeUInt16BE(other.length, 16);
     return Buffer.concat([row, other]);
@@ -65,7 +65,7 @@ function decode(bytes: Buffer): TreeIndex {
   let position = document.length;
   for (const { path, kind, size } of decodeTree(document).entries) {
     if (kind === 'directory') continue;
-    const [inode, mtimeNs] = [bytes.readBigUInt64BE(at), bytes.readBigInt64BE(at + 8)];
+    const [inode, mtimeNs] = [bytes.readBigInt64BE(at), bytes.readBigInt64BE(at + 8)];
     const end = at + ROW_SIZE + bytes.readUInt16BE(at + 16);
     const other = bytes.toString('utf8', at + ROW_SIZE, end);
     files.push({ path: other === '' ? path : other, inode, mtimeNs, sizeBytes: size, position });
@@ -81,7 +81,7 @@ export function withIdentity(bytes: Uint8Array, number: number, { inode, mtimeNs
   const next = Buffer.from(bytes);
   let at = 4 + next.readUInt32BE(0);
   for (let i = 0; i < number; i++) at += ROW_SIZE + next.readUInt16BE(at + 16);
-  next.writeBigUInt64BE(inode, at);
+  next.writeBigInt64BE(BigInt.asIntN(64, inode), at);
   next.writeBigInt64BE(mtimeNs, at + 8);
   return next;
 }

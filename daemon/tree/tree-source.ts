@@ -1,14 +1,24 @@
 // The content of a shared directory as one run of bytes: the tree document, then file after file, read from where they lie. Opens
-// files when they are asked for and keeps a few open; each is looked at when it is opened, so that a changed one is never read.
+// files when they are asked for and keeps a few open; each is looked at when it is opened, so that a changed one is never read. Runs
+// of small files are read by the thread for them (tree-thread.ts).
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MtError } from '../../codec/errors.ts';
 import { identityOf, sameFile } from '../disk/file-identity.ts';
 import { fileAt, type IndexedFile, type TreeIndex } from './tree-index.ts';
+import { BATCH_FILES_MAX, runTreeJob, SMALL_SIZE_MAX, TreeJobError } from './tree-thread.ts';
 
 /** Files kept open: several receivers read at several places. */
 const OPEN_MAX = 32;
+/** Fewer are not worth a thread. */
+const BATCH_FILES_MIN = 8;
+
+interface Part {
+  readonly file: IndexedFile;
+  readonly within: number;
+  readonly count: number;
+}
 
 interface OpenFile {
   readonly handle: Promise<FileHandle>;
@@ -40,12 +50,14 @@ export class TreeSource {
       into.set(part, at);
       done = part.length;
     }
-    for (let number = fileAt(files, position + done); done < size; number++) {
-      const file = files[number];
-      if (!file) throw new MtError('INVALID_ARGUMENT', 'The directory has less content than asked for');
-      const within = position + done - file.position;
-      const count = Math.min(size - done, file.sizeBytes - within);
-      if (count > 0) await this.#readFile(number, file, into.subarray(at + done, at + done + count), within);
+    for (let number = fileAt(files, position + done); done < size; ) {
+      const parts = this.#partsFrom(number, position + done, size - done);
+      if (parts.length === 0) throw new MtError('INVALID_ARGUMENT', 'The directory has less content than asked for');
+      const count = parts.reduce((sum, part) => sum + part.count, 0);
+      const bytes = into.subarray(at + done, at + done + count);
+      if (parts.length >= BATCH_FILES_MIN) await this.#readBatch(parts, bytes);
+      else await this.#readOpened(number, parts, bytes);
+      number += parts.length;
       done += count;
     }
     return { bytesRead: size };
@@ -54,6 +66,46 @@ export class TreeSource {
   async close(): Promise<void> {
     this.#isClosed = true;
     await Promise.all([...this.#open.keys()].map((number) => this.#shut(number)));
+  }
+
+  /** What to read of this file and of those behind it, as far as they are small. */
+  #partsFrom(first: number, position: number, size: number): Part[] {
+    const parts: Part[] = [];
+    let left = size;
+    for (let number = first; left > 0 && parts.length < BATCH_FILES_MAX; number++) {
+      const file = this.#index.files[number];
+      if (!file || (parts.length > 0 && file.sizeBytes > SMALL_SIZE_MAX)) break;
+      const within = position + size - left - file.position;
+      const count = Math.min(left, file.sizeBytes - within);
+      parts.push({ file, within, count });
+      left -= count;
+      if (file.sizeBytes > SMALL_SIZE_MAX) break;
+    }
+    return parts;
+  }
+
+  async #readBatch(all: readonly Part[], into: Uint8Array): Promise<void> {
+    const parts = all.filter(({ count }) => count > 0);
+    const isShared = into.buffer instanceof SharedArrayBuffer;
+    const memory = isShared ? (into.buffer as unknown as SharedArrayBuffer) : new SharedArrayBuffer(into.length);
+    const paths = parts.map(({ file }) => join(this.#root, file.path));
+    const expected = parts.flatMap(({ file }) => [BigInt.asIntN(64, file.inode), file.mtimeNs, BigInt(file.sizeBytes)]);
+    const ranges = new Float64Array(parts.flatMap(({ within, count }) => [within, count]));
+    const at = isShared ? into.byteOffset : 0;
+    try {
+      await runTreeJob({ op: 'read', paths, expected: new BigInt64Array(expected), ranges, memory, at });
+    } catch (error) {
+      throw error instanceof TreeJobError && error.code === 'CHANGED' ? changed(error.path) : error;
+    }
+    if (!isShared) into.set(new Uint8Array(memory));
+  }
+
+  async #readOpened(first: number, parts: readonly Part[], into: Uint8Array): Promise<void> {
+    let done = 0;
+    for (const [i, { file, within, count }] of parts.entries()) {
+      if (count > 0) await this.#readFile(first + i, file, into.subarray(done, done + count), within);
+      done += count;
+    }
   }
 
   async #readFile(number: number, file: IndexedFile, into: Uint8Array, position: number): Promise<void> {

@@ -9,20 +9,36 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { isMtError, MtError } from '../../codec/errors.ts';
 import { decodeTree, type Tree } from '../../codec/tree.ts';
-import { type FileIdentity, identityOf } from '../disk/file-identity.ts';
+import type { FileIdentity } from '../disk/file-identity.ts';
 import { diskError } from '../disk/piece-file.ts';
 import { encodeTreeIndex } from './tree-index.ts';
+import {
+  BATCH_BYTES_MAX,
+  BATCH_FILES_MAX,
+  runTreeJob,
+  SMALL_SIZE_MAX,
+  STATS_LENGTH,
+  TreeJobError,
+} from './tree-thread.ts';
 
 const BUFFER_SIZE = 1024 * 1024;
-/** Small files cost calls, not bytes: several at once. */
-const FILES_AT_ONCE = 8;
-const LOOKS_AT_ONCE = 64;
+/** Large files written at once. */
+const FILES_AT_ONCE = 4;
 
 /** A content on the disk, and what its manifest says. */
 export interface PackedTree {
   readonly path: string;
   readonly size: number;
   readonly treeSize: number;
+}
+
+interface Placed {
+  readonly path: string;
+  /** −1: a directory. */
+  readonly size: number;
+  /** In the content. */
+  readonly position: number;
+  readonly mode: number;
 }
 
 /**
@@ -65,30 +81,73 @@ export async function unpackTree(
     const { mode } = await lstat(staging);
     // Whoever may write there one day may not yet: nobody puts a link in our way.
     await chmod(staging, 0o700);
-    const files: { path: string; size: number; position: number; mode: number }[] = [];
-    let position = document.length;
-    for (const { path, kind, size } of tree.entries) {
-      if (kind === 'directory') await mkdir(join(staging, path), 0o777);
-      else files.push({ path: join(staging, path), size, position, mode: kind === 'executable' ? 0o777 : 0o666 });
-      position += size;
-    }
-    const from = await open(packed.path, constants.O_RDONLY | constants.O_NOFOLLOW);
-    try {
-      const lanes = Array.from({ length: FILES_AT_ONCE }, async () => {
-        const buffer = Buffer.alloc(Math.min(BUFFER_SIZE, packed.size));
-        for (let file = files.pop(); file && !isCancelled(); file = files.pop()) {
-          await copyOut(from, file, buffer, isCancelled);
-        }
-      });
-      await allSettled(lanes);
-    } finally {
-      await from.close();
-    }
+    await makeEntries(packed, staging, { tree, position: document.length }, isCancelled);
     await chmod(staging, mode & 0o7777);
     return isCancelled() ? null : (await lstat(staging, { bigint: true })).ino;
   } catch (error) {
     await rm(staging, { recursive: true, force: true }).catch(() => {});
     throw isMtError(error) ? error : diskError(error, staging);
+  }
+}
+
+/** Directories and small files in the order of the list, in batches for their thread; then the large ones, several at once. */
+async function makeEntries(
+  packed: PackedTree,
+  staging: string,
+  { tree, position: begin }: { tree: Tree; position: number },
+  isCancelled: () => boolean,
+): Promise<void> {
+  const large: Placed[] = [];
+  let batch: Placed[] = [];
+  let batchBytes = 0;
+  let position = begin;
+  let before: Promise<void> = Promise.resolve();
+  // One is being made while the next is put together.
+  const send = async () => {
+    const files = batch;
+    batch = [];
+    batchBytes = 0;
+    await before;
+    if (files.length === 0 || isCancelled()) return;
+    before = makeBatch(packed.path, files);
+    before.catch(() => {}); // awaited by the next one
+  };
+  for (const { path, kind, size } of tree.entries) {
+    const mode = kind === 'file' ? 0o666 : 0o777;
+    const placed = { path: join(staging, path), size: kind === 'directory' ? -1 : size, position, mode };
+    position += size;
+    if (size > SMALL_SIZE_MAX) large.push(placed);
+    // A batch is one run of bytes.
+    if (size > SMALL_SIZE_MAX || batch.length === BATCH_FILES_MAX || batchBytes + size > BATCH_BYTES_MAX) await send();
+    if (size > SMALL_SIZE_MAX) continue;
+    batch.push(placed);
+    batchBytes += size;
+  }
+  await send();
+  await before;
+  const from = await open(packed.path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    const lanes = Array.from({ length: Math.min(large.length, FILES_AT_ONCE) }, async () => {
+      const buffer = Buffer.alloc(BUFFER_SIZE);
+      for (let file = large.pop(); file && !isCancelled(); file = large.pop()) {
+        await copyOut(from, file, buffer, isCancelled);
+      }
+    });
+    await allSettled(lanes);
+  } finally {
+    await from.close();
+  }
+}
+
+async function makeBatch(from: string, files: readonly Placed[]): Promise<void> {
+  const paths = files.map(({ path }) => path);
+  const sizes = new Float64Array(files.map(({ size }) => size));
+  const modes = new Uint16Array(files.map(({ mode }) => mode));
+  try {
+    await runTreeJob({ op: 'make', from, position: files[0]!.position, paths, sizes, modes });
+  } catch (error) {
+    if (!(error instanceof TreeJobError)) throw error;
+    throw error.code === 'CHANGED' ? tooShort() : diskError(error, error.path);
   }
 }
 
@@ -100,7 +159,7 @@ async function allSettled(lanes: readonly Promise<void>[]): Promise<void> {
 
 async function copyOut(
   from: FileHandle,
-  { path, size, position, mode }: { path: string; size: number; position: number; mode: number },
+  { path, size, position, mode }: Placed,
   buffer: Buffer,
   isCancelled: () => boolean,
 ): Promise<void> {
@@ -123,9 +182,13 @@ async function copyOut(
 async function readFully(handle: FileHandle, into: Buffer, position: number): Promise<void> {
   for (let done = 0; done < into.length; ) {
     const { bytesRead } = await handle.read(into, done, into.length - done, position + done);
-    if (bytesRead === 0) throw new MtError('INTERNAL', 'A finished content is shorter than its manifest says');
+    if (bytesRead === 0) throw tooShort();
     done += bytesRead;
   }
+}
+
+function tooShort(): MtError {
+  return new MtError('INTERNAL', 'A finished content is shorter than its manifest says');
 }
 
 /**
@@ -158,16 +221,18 @@ function treeDestinationExists(destination: string): MtError {
 
 /**
  * What the directory at `root`, just made of this document, is on this disk; encoded as tree-index.ts has it.
- * @throws NodeJS.ErrnoException when a file is no longer there.
+ * @throws TreeJobError when a file is no longer there.
  */
 export async function indexUnpacked(root: string, document: Uint8Array): Promise<Uint8Array> {
   const files = decodeTree(document).entries.filter(({ kind }) => kind !== 'directory');
   const found: (FileIdentity & { path: string })[] = [];
-  for (let from = 0; from < files.length; from += LOOKS_AT_ONCE) {
-    const looks = files.slice(from, from + LOOKS_AT_ONCE).map(async ({ path }) => {
-      return { path, ...identityOf(await lstat(join(root, path), { bigint: true })) };
-    });
-    found.push(...(await Promise.all(looks)));
+  for (let from = 0; from < files.length; from += BATCH_FILES_MAX) {
+    const some = files.slice(from, from + BATCH_FILES_MAX);
+    const { stats } = await runTreeJob({ op: 'look', paths: some.map(({ path }) => join(root, path)) });
+    for (const [i, { path }] of some.entries()) {
+      const [, inode, mtimeNs, size] = stats!.subarray(i * STATS_LENGTH, (i + 1) * STATS_LENGTH);
+      found.push({ path, inode: inode!, mtimeNs: mtimeNs!, sizeBytes: Number(size) });
+    }
   }
   return encodeTreeIndex(document, found);
 }

@@ -34,6 +34,7 @@ import {
 import { scanTree } from '../../daemon/tree/scan.ts';
 import { compareShare, readTreeIndex } from '../../daemon/tree/tree-index.ts';
 import { TreeSource } from '../../daemon/tree/tree-source.ts';
+import { SMALL_SIZE_MAX } from '../../daemon/tree/tree-thread.ts';
 import { manifestOf } from '../harness/files.ts';
 import { mountRefusal, withMount } from '../harness/mount.ts';
 import { testOrSkip } from '../harness/skip.ts';
@@ -193,6 +194,39 @@ test('a content becomes the directory, is a share of its own, and goes when that
   await settleTree(record, join(dir, 'map'));
   assert.equal(readdirSync(dir).sort(), ['copy', 'tree']);
   assert.is(await recheckTree(record, join(dir, 'map')), true);
+});
+
+test('many small files with large ones among them arrive as they were; one that changed is named', async ({ dir }) => {
+  const root = join(dir, 'many');
+  const plan: Record<string, number | string | null> = {
+    'd300/large': 700_000,
+    'd5/large*': 300_000,
+    'none/at/all': null,
+  };
+  for (let i = 0; i < 700; i++) plan[`d${i % 7 === 0 ? 5 : i}/f${i}${i % 10 === 0 ? '*' : ''}`] = (i * 97) % 5000;
+  plan['d700/just small'] = SMALL_SIZE_MAX;
+  plan['d701/not small'] = SMALL_SIZE_MAX + 1;
+  makeTree(root, plan);
+  const { content, tree, treeSize } = await contentOf(root);
+  const { files } = readTreeIndex(tree);
+  const onDisk = files.map(({ path }) => readFileSync(join(root, path)));
+  assert.ok(Buffer.concat([content.subarray(0, treeSize), ...onDisk]).equals(content));
+  const record = downloaded(dir, content, treeSize);
+  await unpackDownload(record, never);
+  await giveTreeFinalName(record);
+  assert.equal(pictureOf(record.destination), pictureOf(root));
+  assert.is(await compareShare(await shareOfTree(record)), 'intact');
+
+  appendFileSync(join(root, 'd9', 'f9'), 'edited');
+  const source = new TreeSource(root, readTreeIndex(tree));
+  await source.read(Buffer.alloc(content.length), 0, content.length, 0).then(
+    () => assert.unreachable('it was read'),
+    (error: unknown) => {
+      assert.ok(isMtError(error, 'INVALID_ARGUMENT'), String(error));
+      assert.match((error as Error).message, 'd9/f9');
+    },
+  );
+  await source.close();
 });
 
 test('nothing is ever replaced', async ({ dir, root }) => {
