@@ -189,6 +189,19 @@ test('scenario 40: state newer than the log, or the log newer than the stored te
   assert.throws(start(2, true, 3), refused);
   assert.not.throws(start(2, false, 3), 'a damaged log is refilled instead');
   assert.throws(start(0, true, 2), refused);
+
+  const founders = { voters: ['1'], learners: [], info: {} };
+  const startAt = (applied: number, logEnd: number) => () => {
+    const store = new MemoryStore(founders);
+    store.meta = { index: 5, term: 1, membership: founders };
+    store.lastIndex = () => logEnd;
+    store.term = () => 1;
+    const initial = { hardState: { term: 1, vote: null }, commit: 0, applied, mayVote: true };
+    return createRaft({ ...TEST_CONFIG, id: '1', boot: 1, seed: 1 }, initial, store);
+  };
+  assert.not.throws(startAt(5, 5));
+  assert.throws(startAt(4, 5), /before its snapshot at 5/);
+  assert.throws(startAt(5, 4), /the log ends at 4, before its snapshot at 5/);
 });
 
 test.run();

@@ -201,6 +201,43 @@ test('an acknowledgement of what the leader never had counts for nothing; a brok
   assert.equal(peer(), [1, 'probe']);
 });
 
+test('scenario 20: what was durable of a log that a snapshot replaces says nothing about the new one', () => {
+  const c = new TestCluster(3);
+  const node = c.node(2);
+  const entries = [1, 2, 3, 4, 5].map((index) => command(index, 1));
+  const append = { type: 'append', from: '1', to: '2', term: 1, prevIndex: 0, prevTerm: 0, boot: 1 } as const;
+  c.step(2, input({ ...append, entries, commit: 2 }));
+  assert.is(node.raft.status().durableIndex, 5);
+  node.diskHeld = true;
+  node.store.received.set(4, []);
+  const snapshot = { index: 4, term: 2, membership: c.founders };
+  c.step(2, input({ type: 'install_snapshot', from: '3', to: '2', term: 2, snapshot }));
+  assert.is(node.raft.status().durableIndex, 2);
+  c.persist(2);
+  assert.is(node.raft.status().durableIndex, 4);
+});
+
+test('scenario 23: the report of an older stream is not that of the present one', () => {
+  const c = new TestCluster(3, { config: { cacheBytesMax: 1 } });
+  c.elect(1);
+  for (let i = 0; i < 5; i++) c.propose(1, `${i}`);
+  c.settle([1, 2]);
+  c.drop();
+  c.compact(1);
+  c.run(4);
+  const peer = () =>
+    c
+      .node(1)
+      .raft.status()
+      .peers.find(({ id }) => id === '3')!.state;
+  assert.is(peer(), 'snapshot');
+  const { index } = c.node(1).store.meta;
+  c.step(1, { type: 'snapshot_sent', to: '3', index: index - 1, ok: false });
+  assert.is(peer(), 'snapshot');
+  c.step(1, { type: 'snapshot_sent', to: '3', index, ok: false });
+  assert.is(peer(), 'probe');
+});
+
 test('of several heirs, the one with the longest log is asked to take over', () => {
   const c = new TestCluster(3);
   c.elect(1);

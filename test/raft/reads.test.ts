@@ -134,6 +134,38 @@ test('without a leader, or beyond the limit, a read is refused at once', () => {
   assert.equal(results(c, 1), [{ ref: 3, index: null, reason: 'overloaded' }]);
 });
 
+test('what a follower asks for is limited too, on both sides', () => {
+  const c = new TestCluster(3, { config: { pendingReadsMax: 2 } });
+  c.elect(1);
+  c.run(3);
+  for (const id of [1, 2]) c.node(id).outputs = [];
+  c.step(2, ...[1, 2, 3].map((ref) => ({ type: 'read', ref }) as const));
+  assert.equal(results(c, 2), [{ ref: 3, index: null, reason: 'overloaded' }]);
+  read(c, 2, 4);
+  read(c, 2, 5);
+  assert.equal(results(c, 2).at(-1), { ref: 5, index: null, reason: 'overloaded' }, 'two requests are under way');
+  // A leader that cannot answer yet holds two, of whomever, and lets the next one go at once.
+  const d = new TestCluster(3, { config: { pendingReadsMax: 2 } });
+  d.campaign(1);
+  while (d.role(1) !== 'leader') d.deliver(d.messages[0]!);
+  d.drop();
+  const request = { type: 'read_request', from: '2', to: '1', term: 1, boot: 1 } as const;
+  for (const id of [1, 2, 3]) d.step(1, { type: 'message', message: { ...request, id } });
+  assert.equal(
+    d.messages.flatMap((m) => (m.type === 'read_reply' ? [[m.id, m.index]] : [])),
+    [[3, null]],
+  );
+});
+
+test('a read that was sent to a leader ends with it', () => {
+  const c = new TestCluster(3);
+  c.elect(1);
+  c.run(2);
+  read(c, 2, 1);
+  c.step(2, { type: 'message', message: { type: 'heartbeat', from: '3', to: '2', term: 2, round: 0 } });
+  assert.equal(results(c, 2), [{ ref: 1, index: null, reason: 'read_lost' }]);
+});
+
 test('a single node reads without asking anybody', () => {
   const c = new TestCluster(1);
   c.elect(1);
