@@ -93,8 +93,37 @@ export const COMPOUNDS = {
         const first = cluster.leader?.raft?.status().firstIndex ?? 0;
         return first > (victim.raft?.status().lastIndex ?? 0) + 1;
       };
-      when(cluster, 1_500, isPurged, () => cluster.network.healAll());
+      when(cluster, 1_500, isPurged, () => {
+        cluster.network.healAll();
+        if (random.chance(0.5)) return;
+        // A restart while the snapshot is on its way: the next one may overtake it.
+        cluster.world.after(random.int(5, 150), () => !cluster.isHealing && cluster.crash(victim, random.int(5, 40)));
+      });
     });
     return `${victim.id} applies slowly and is cut off until it needs a snapshot`;
+  },
+  /**
+   * One leader after the other is cut off, with a clock so slow that it believes for long that it leads, while the others notice
+   * at once and go on without it: whoever asks the old one must not be told what was.
+   */
+  deposed_leaders: (cluster, random) => {
+    if (!cast(cluster, random)) return null;
+    let left = random.int(2, 5);
+    const depose = () => {
+      const old = cluster.leader;
+      if (cluster.isHealing || !old || left === 0) return;
+      left -= 1;
+      old.clockRate = 0.3;
+      isolate(cluster, old);
+      for (const other of cluster.nodes) if (other !== old) other.input({ type: 'unreachable', node: old.id });
+      cluster.world.after(random.int(300, 600), () => {
+        old.clockRate = 1;
+        if (cluster.isHealing) return;
+        cluster.network.healAll();
+        cluster.world.after(random.int(100, 400), depose);
+      });
+    };
+    depose();
+    return 'leaders are cut off one after another, and notice late';
   },
 } satisfies Record<string, Inject>;
