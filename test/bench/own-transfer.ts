@@ -2,13 +2,12 @@
 // runs, a control connection asks the daemons again and again, so that a busy event loop is seen from outside.
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { ControlClient } from '../../cli/control-client.ts';
 import type { ControlApi } from '../../codec/control-api.ts';
 import type { Result } from '../../codec/rpc.ts';
 import { makeFile, sha1Of } from '../harness/files.ts';
 import { until } from '../harness/until.ts';
 import { type Daemon, World } from '../harness/world.ts';
-import { pause } from './closed-loop.ts';
+import { ControlProbe } from './control-probe.ts';
 import { scrape } from './tracker-metrics.ts';
 import {
   type Contender,
@@ -26,9 +25,6 @@ export const OWN_NAME = 'mini-torrent';
 const GROUP = 'bench';
 const FILE = 'payload';
 const EARLIER_FILE = 'earlier';
-/** Often enough for a 99th percentile of some hundred answers, rare enough to leave the cores to those who are measured. */
-const PROBE_MS = 25;
-const CALL_MS_MAX = 10_000;
 /** What prom-client's histogram counts even when the loop does not stand still. */
 const LOOP_RESOLUTION_MS = 10;
 
@@ -89,14 +85,14 @@ async function runIn(
   const before = { seeders: cpuOf(seeders), leechers: cpuOf(leechers) };
   const contentBefore = await contentOf(seeders, leechers);
   const watched = [seeders[0]!, leechers[0]!];
-  const probes = await Promise.all(watched.map((daemon) => Probe.start(daemon)));
+  const probe = await ControlProbe.start(watched);
   if (isLoopWatched) await Promise.all(watched.map(loopStandsMs)); // counted anew from here
   const from = performance.now();
   await Promise.all(leechers.map((leecher) => leecher.ok('download_file', GROUP, FILE, leecher.path('copy'))));
   const seconds = (performance.now() - from) / 1000;
   const after = { seeders: cpuOf(seeders), leechers: cpuOf(leechers) };
   const standsMs = isLoopWatched ? await Promise.all(watched.map(loopStandsMs)) : [];
-  const latencies = (await Promise.all(probes.map((probe) => probe.end()))).flat();
+  const latencies = await probe.end();
 
   const exitedAt = performance.now();
   await until('the copies are safe from a power loss', () => leechers.every(isSettled), { everyMs: 5 });
@@ -117,7 +113,7 @@ async function runIn(
       'upload s': uploads[0]!,
       'seeders sent / F': (content.served - contentBefore.served) / scenario.sizeBytes,
       'useless %': (100 * (content.fetched - contentBefore.fetched - wanted)) / wanted,
-      'control p99 ms': latencies.sort((a, b) => a - b)[Math.floor(latencies.length * 0.99)] ?? 0,
+      'control p99 ms': latencies[Math.floor(latencies.length * 0.99)] ?? 0,
       'control max ms': latencies.at(-1) ?? 0,
       ...(isLoopWatched && { 'loop p99 ms': Math.max(...standsMs) }),
       'synced after s': settledS,
@@ -161,41 +157,4 @@ function isSettled(leecher: Daemon): boolean {
 
 async function statusOf(daemon: Daemon): Promise<Result<ControlApi, 'status'>> {
   return daemon.ok<Result<ControlApi, 'status'>>('status');
-}
-
-/** Asks a daemon something that it answers by itself, every few milliseconds. */
-export class Probe {
-  readonly #client: ControlClient;
-  readonly #abort = new AbortController();
-  readonly #latencies: number[] = [];
-  #loop: Promise<void> | null = null;
-
-  private constructor(client: ControlClient) {
-    this.#client = client;
-  }
-
-  static async start(daemon: Daemon): Promise<Probe> {
-    const signal = new AbortController().signal;
-    const probe = new Probe(await ControlClient.open(daemon.socket, { signal, timeoutMs: CALL_MS_MAX }));
-    probe.#loop = probe.#ask();
-    return probe;
-  }
-
-  /** Latencies in ms. */
-  async end(): Promise<number[]> {
-    this.#abort.abort();
-    await this.#loop;
-    this.#client.close();
-    return this.#latencies;
-  }
-
-  async #ask(): Promise<void> {
-    const { signal } = new AbortController();
-    while (!this.#abort.signal.aborted) {
-      const from = performance.now();
-      await this.#client.call('show_downloads', {}, { signal, timeoutMs: CALL_MS_MAX });
-      this.#latencies.push(performance.now() - from);
-      await pause(PROBE_MS);
-    }
-  }
 }
