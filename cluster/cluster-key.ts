@@ -1,4 +1,4 @@
-// The cluster key file (CONTRACT.md, "Cluster key"): reads it, checks that nobody else can, makes it on loopback at first start.
+// The cluster key file: reads it, checks that nobody else can, makes it on loopback at first start; elsewhere `init` makes it.
 // Several trackers that start at the same moment agree on one key: it appears under its name whole, and only once.
 import { randomBytes } from 'node:crypto';
 import {

@@ -3,13 +3,13 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MtError } from '../codec/errors.ts';
 import { type Address, printable } from '../codec/ids.ts';
+import { defaultPeerDir, defaultSocket, requireSocketPath } from '../codec/places.ts';
 import { type AdmissionLimits, readConnectionLimits } from '../codec/service/admission.ts';
 import { type LogLevel, parseLogLevel } from '../codec/service/log.ts';
 import { parsePort } from '../codec/service/monitor.ts';
 import { loadSettings, printConfig, type Settings } from '../codec/service/settings.ts';
 import { parseAddress } from '../codec/tracker-info.ts';
 import { readSize } from '../codec/typed-size.ts';
-import { defaultDataDir, defaultSocket } from './paths.ts';
 import { PEER_CONNECTIONS_DEFAULT } from './peer/connection-limits.ts';
 import type { ScrubSettings } from './shares/scrub-plan.ts';
 
@@ -65,8 +65,6 @@ const OPTIONS = {
   'max-connections': { kind: 'text' },
   'max-connections-per-address': { kind: 'text' },
 } as const;
-/** `sun_path` of Linux holds 108 bytes with the closing NUL. */
-const SOCKET_PATH_BYTES_MAX = 107;
 /** A disk is hardly busier for it, and a terabyte is read in a day and a half. */
 const SCRUB_RATE_DEFAULT = '8M';
 /** Disks forget slowly: once a month is what file systems and arrays do. */
@@ -118,8 +116,8 @@ export function parseArguments(argv: readonly string[], env: NodeJS.ProcessEnv):
     version,
     ...readAddresses(settings),
     trackerInfoFile: settings.get('tracker-info')!,
-    dataDir: settings.get('data-dir') ?? defaultDataDir(env),
-    socket: checkSocket(settings.get('socket') ?? resolve(defaultSocket(env))),
+    dataDir: settings.get('data-dir') ?? defaultPeerDir(env),
+    socket: requireSocketPath(settings.get('socket') ?? resolve(defaultSocket(env))),
     trustFirstUse: settings.isOn('trust-first-use'),
     ...readReloadable(settings),
     metricsPort: settings.get('metrics-port') ? parsePort('--metrics-port', settings.get('metrics-port')!) : null,
@@ -241,14 +239,6 @@ function parse(argv: readonly string[]) {
 function parseListen(text: string): Address | null {
   const address = parseAddress(text.replace(/([:\s])0$/, '$11'));
   return address && /[:\s]0$/.test(text) ? { host: address.host, port: 0 } : address;
-}
-
-function checkSocket(path: string): string {
-  const sizeBytes = Buffer.byteLength(path);
-  if (sizeBytes <= SOCKET_PATH_BYTES_MAX) return path;
-  throw usage(
-    `The socket's path has ${sizeBytes} bytes; the system takes ${SOCKET_PATH_BYTES_MAX}: choose a shorter --socket`,
-  );
 }
 
 function badAddress(text: string): never {

@@ -49,7 +49,7 @@ export class Uploads {
 
   /**
    * @throws MtError PATH_NOT_FOUND, PERMISSION, INVALID_ARGUMENT (neither file nor directory, a link in it, or changed meanwhile),
-   * INVALID_NAME, TOO_LARGE, ALREADY_SHARED, FILE_EXISTS, NOT_MEMBER … as CONTRACT.md says.
+   * INVALID_NAME, TOO_LARGE, ALREADY_SHARED, FILE_EXISTS, NOT_MEMBER; or as the trackers cannot be asked.
    */
   async upload(request: UploadRequest): Promise<Uploaded> {
     if (!this.#shares.session) throw notLoggedIn();

@@ -1,9 +1,9 @@
 // The shell's history: one file, readable by its user only, and never a password in it.
 import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { stateDir } from '../../codec/places.ts';
 import { commandNamed } from '../command-table.ts';
 import { quoted } from '../render/quoted.ts';
-import { stateDir } from '../socket-path.ts';
 
 const LINES_MAX = 1_000;
 const FILE_MODE = 0o600;

@@ -1,11 +1,11 @@
 // Reads a daemon's configuration file (TOML): one table of options, spelled as the flags. Whatever is not understood is refused, for a
 // misspelled limit that is passed over in silence would be found out too late.
 import { readFileSync, statSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import { MtError } from '../errors.ts';
 import { printable } from '../ids.ts';
+import { configDir } from '../places.ts';
 
 /** A hand-written file has a few lines. */
 const FILE_BYTES_MAX = 64 * 1024;
@@ -37,12 +37,6 @@ export function readConfigFile(
 /** `MT_PEERD_DATA_DIR` of mt-peerd's --data-dir. */
 export function environmentName(program: string, option: string): string {
   return `${program}-${option}`.toUpperCase().replaceAll('-', '_');
-}
-
-/** mini-torrent's folder in the XDG configuration directory; a relative XDG_CONFIG_HOME is ignored, as that specification says. */
-function configDir(env: NodeJS.ProcessEnv): string {
-  const base = env.XDG_CONFIG_HOME;
-  return join(base && isAbsolute(base) ? base : join(env.HOME || homedir(), '.config'), 'mini-torrent');
 }
 
 function readText(path: string): string | null {

@@ -5,7 +5,7 @@ import { MtError } from '../errors.ts';
 import { printable } from '../ids.ts';
 import { environmentName, readConfigFile } from './config-file.ts';
 
-/** `path`: relative ones are the user's working directory's, in a file that file's directory's. `switch`: true or false. */
+/** `path`: a relative one counts from the user's working directory, or, in a configuration file, from where that file is. `switch`: true or false. */
 export type OptionKind = 'text' | 'path' | 'switch';
 
 export interface OptionSpec {

@@ -1,5 +1,5 @@
 // Which cluster this daemon trusts: key lines of the tracker info file, else the key it learned on first use.
-// Owns the pins and the cluster's public keys; opens no connection. CONTRACT.md, "Trusting a cluster".
+// Off loopback there is no first use unless the user says so. Owns the pins and the cluster's public keys; opens no connection.
 import { createPublicKey, type KeyObject, type X509Certificate } from 'node:crypto';
 import { MtError } from '../../codec/errors.ts';
 import { fingerprintOf, verifyTrackerChain } from '../../codec/identity.ts';
