@@ -23,7 +23,8 @@ const wait = { timeout_ms: v.optional(countSchema) };
 const ofFile = { group_id: idSchema, file_name: fileNameSchema };
 /** For directories only: a plain file's row keeps the shape that it had before there were any. */
 const ofKind = {
-  kind: v.optional(v.literal('directory')),
+  /** `directory`, or what a newer daemon knows of. */
+  kind: v.optional(v.pipe(v.string(), v.maxLength(32))),
   /** Bytes of all files of the directory. */
   content_size: v.optional(countSchema),
 };

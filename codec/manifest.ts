@@ -62,12 +62,14 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
  */
 export function decodeManifest(input: Uint8Array): Manifest {
   const bytes = Buffer.from(input.buffer, input.byteOffset, input.byteLength);
-  const fail = (what: string): never => {
-    throw new MtError('PROTOCOL', `manifest: ${what}`);
+  const fail = (what: string, suggestion?: string): never => {
+    throw new MtError('PROTOCOL', `manifest: ${what}`, suggestion);
   };
   if (bytes.length < HEADER_SIZE || !bytes.subarray(0, 4).equals(MAGIC)) fail('it does not begin as one');
   const version = bytes.readUInt32BE(4);
-  if (version !== FILE_VERSION && version !== TREE_VERSION) fail(`expected version 1 or 2, got ${version}`);
+  if (version !== FILE_VERSION && version !== TREE_VERSION) {
+    fail(`expected version 1 or 2, got ${version}`, 'A newer version of mini-torrent may know it: update this one.');
+  }
   const headerSize = version === TREE_VERSION ? TREE_HEADER_SIZE : HEADER_SIZE;
   if (bytes.length < headerSize) fail('it ends within its header');
   const size = Number(bytes.readBigUInt64BE(8));

@@ -2,6 +2,7 @@
 // Sends through one function and never touches the connection; whoever owns that says when it is over.
 import { checkSchema, decodeCbor, encodeCbor } from './cbor.ts';
 import { type ErrorWire, MtError, toMtError } from './errors.ts';
+import { lenient } from './lenient.ts';
 import { RPC_PAYLOAD_BYTES_MAX } from './limits.ts';
 import type { CallOptions, Method, Schema } from './rpc-types.ts';
 import { errorSchema, idAndValueSchema, TIMER_MS_MAX, tooLarge } from './rpc-wire.ts';
@@ -50,8 +51,8 @@ export class OutgoingCalls {
       const onAbort = () => giveUp(new MtError('CANCELLED', `${name} was cancelled`));
       this.#pending.set(id, {
         name,
-        result: method.result,
-        event: method.event,
+        result: lenient(method.result),
+        event: method.event && lenient(method.event),
         onEvent,
         settle: (error, value) => {
           this.#pending.delete(id);

@@ -19,11 +19,17 @@ A shared directory is one entry, shown with a slash behind its name and the size
     const { files } = await this.ask('list_files', { group_id: requireId('group', args.group_id) });
     if (files.length === 0) this.note('There are no files yet. Share one with: mt upload_file <path> <group_id>');
     const rows = files.map((file) => [
-      file.file_name + (file.kind === 'directory' ? '/' : ''),
+      file.file_name + markOf(file.kind),
       formatSize(file.content_size ?? file.size),
       String(file.seeders),
       file.sha1,
     ]);
     this.answer({ files }, () => table(['file', { right: 'size' }, { right: 'seeders' }, 'sha1'], rows));
   }
+}
+
+/** A kind that this version does not know is named, so that nobody takes it for a file. */
+function markOf(kind: string | undefined): string {
+  if (kind === undefined) return '';
+  return kind === 'directory' ? '/' : ` (${kind})`;
 }

@@ -324,4 +324,21 @@ test('a listing longer than any pipe holds arrives whole', async () => {
   }
 });
 
+test('a newer daemon says more than this mt knows: what is known of it is shown, and a strange kind is named', async () => {
+  const row = { ...files[0]!, kind: 'archive', colour: 'red' };
+  const newer = await ControlServer.start(
+    { list_files: () => ({ files: [row, ...files], sorted_by: 'age' }) },
+    '9.9.9',
+  );
+  try {
+    const { stdout, exit } = await mt(['list_files', 'lab'], { socket: newer.socketPath });
+    assert.is(exit, 0);
+    assert.match(stdout, `${row.file_name} (archive)`);
+    const json = await mt(['list_files', 'lab', '--json'], { socket: newer.socketPath });
+    assert.equal(JSON.parse(json.stdout), { files: [{ ...files[0]!, kind: 'archive' }, ...files] });
+  } finally {
+    await newer.stop();
+  }
+});
+
 test.run();
