@@ -22,6 +22,8 @@ import { UploadRunner } from './upload-runner.ts';
 const ALIVE_REPORT_MS = 100;
 /** How often a busy uploader's measured rate is told to the policy. */
 const RATE_REPORT_MS = 500;
+/** How often the policy hears of links that are not read from: half of what it asks for. */
+const HELD_REPORT_MS = 500;
 /** Hashes take milliseconds: who left is not blamed long after. */
 const DEPARTED_MAX = 256;
 
@@ -66,6 +68,7 @@ interface Neighbour {
   /** When content came from it last. */
   contentAtMs: number;
 }
+const UNLINKED = { download: null, upload: null, aliveReportedAtMs: 0, contentAtMs: -Infinity };
 
 export class Swarm implements LinkOwner {
   readonly file: PieceFile;
@@ -83,6 +86,7 @@ export class Swarm implements LinkOwner {
   readonly #uploaded = new RateMeter();
   readonly #budget: DownloadBudget;
   #rateReportedAtMs = 0;
+  #heldReportedAtMs = 0;
   #isStepping = false;
   #isClosed = false;
   #timer: NodeJS.Timeout | null = null;
@@ -179,15 +183,7 @@ export class Swarm implements LinkOwner {
     if (!neighbour) {
       const { fingerprint, userId } = link;
       const id = this.#nextNeighbour++;
-      neighbour = {
-        id,
-        fingerprint,
-        userId,
-        download: null,
-        upload: null,
-        aliveReportedAtMs: 0,
-        contentAtMs: -Infinity,
-      };
+      neighbour = { id, fingerprint, userId, ...UNLINKED };
       this.#neighbours.set(id, neighbour);
       this.#byFingerprint.set(fingerprint, neighbour);
     }
@@ -325,6 +321,9 @@ export class Swarm implements LinkOwner {
 
   /** A source that we ourselves do not read from (download limit, no memory) is not silent. */
   #excuseHeldLinks(): void {
+    const nowMs = performance.now();
+    if (nowMs - this.#heldReportedAtMs < HELD_REPORT_MS) return;
+    this.#heldReportedAtMs = nowMs;
     for (const { id, download } of this.#neighbours.values())
       if (download?.isPaused || (download && this.#intake?.isWaiting(download)))
         this.#events.push({ type: 'held', neighbour: id });

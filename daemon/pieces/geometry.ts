@@ -9,6 +9,11 @@ import { BLOCK_SIZE, PIECE_COUNT_MAX, PIECE_SIZE_MIN } from '../../codec/limits.
 
 /** Above this, a swarm's last pieces take visibly long; only files with too many pieces go beyond it. */
 export const PIECE_SIZE_SWARM_MAX = 1024 * 1024;
+/**
+ * What a swarm's file is cut into. Each piece costs every peer a few messages, writes and jobs, whatever its size; and the time over
+ * the fluid bound is a few pieces long, so that fewer ones show: with a window of 3 (upload-window.ts), 256 keep every bound of test/swarm-sim.
+ */
+const PIECES_WANTED = 256;
 /** What new files keep to, so that a manifest stays near 400 KB; any up to PIECE_COUNT_MAX are understood. */
 export const PIECE_COUNT_WANTED_MAX = 8000;
 /** 8 TiB: its pieces of 2 GiB still have offsets of 32 bits. */
@@ -25,12 +30,12 @@ export interface Geometry {
 }
 
 /**
- * The piece size of a new file: file ÷ 512 rounded (in the logarithm) to a power of two, from 64 KiB to 1 MiB; larger only
+ * The piece size of a new file: file ÷ 256 rounded (in the logarithm) to a power of two, from 64 KiB to 1 MiB; larger only
  * to keep the number of pieces ≤ PIECE_COUNT_WANTED_MAX.
  */
 export function pieceSizeFor(sizeBytes: number): number {
   checkFileSize(sizeBytes);
-  const wanted = 2 ** Math.round(Math.log2(Math.max(1, sizeBytes / 512)));
+  const wanted = 2 ** Math.round(Math.log2(Math.max(1, sizeBytes / PIECES_WANTED)));
   let size = Math.min(PIECE_SIZE_SWARM_MAX, Math.max(PIECE_SIZE_MIN, wanted));
   while (Math.ceil(sizeBytes / size) > PIECE_COUNT_WANTED_MAX) size *= 2;
   return size;

@@ -13,7 +13,7 @@ import type { NeighbourId } from './types.ts';
 import type { UserShares } from './user-shares.ts';
 
 /** Outstanding pieces on a line without latency: enough to choose well ahead, few enough to choose late. */
-const WINDOW_BASE = 5;
+const WINDOW_BASE = 3;
 /** A lone receiver gets more ahead: nothing is to be chosen, and event loops pause for so long (garbage, TLS). */
 const LONE_PAUSE_MS = 10;
 const WINDOW_MAX = 512;
@@ -121,7 +121,7 @@ export class UploadWindow {
     return this.shares.fair(takers.filter(isFree), (receiver) => receiver.neighbour.userId, pieceSizeBytes);
   }
 
-  /** W = 5 + ceil(2 · RTT · rate ÷ piece size): what is under way between an offer and its `got`, and five to choose from. */
+  /** W = 3 + ceil(2 · RTT · rate ÷ piece size): what is under way between an offer and its `got`, and three to choose from. */
   private size(): number {
     let rttSumMs = 0;
     for (const { neighbour } of this.receivers.values()) rttSumMs += neighbour.rttMs;

@@ -75,7 +75,7 @@ test('pieces and blocks tile a file of any size', () => {
 test('piece sizes of some files', () => {
   assert.is(makeGeometry(0, pieceSizeFor(0)).pieceCount, 0);
   assert.is(pieceSizeFor(1), 64 * 1024);
-  assert.is(pieceSizeFor(64 * 2 ** 20), 128 * 1024);
+  assert.is(pieceSizeFor(64 * 2 ** 20), 256 * 1024);
   assert.is(pieceSizeFor(GiB), 2 ** 20);
   assert.is(pieceSizeFor(7 * GiB), 2 ** 20);
   assert.is(pieceSizeFor(20 * GiB), 4 * 2 ** 20);
