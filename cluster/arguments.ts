@@ -25,7 +25,6 @@ const OPTIONS = {
   'max-connections': { kind: 'text' },
   'max-connections-per-address': { kind: 'text' },
 } as const;
-const NUMBER_MAX = 999_999_999;
 
 export interface TrackerArguments {
   readonly trackerInfoFile: string;
@@ -103,7 +102,7 @@ export function parseTrackerArguments(argv: readonly string[], env: NodeJS.Proce
 /** A tracker number as typed. @throws MtError INVALID_ARGUMENT */
 export function parseNumber(text: string): number {
   const number = /^\d{1,9}$/.test(text) ? Number(text) : 0;
-  if (number >= 1 && number <= NUMBER_MAX) return number;
+  if (number >= 1) return number;
   throw new MtError('INVALID_ARGUMENT', `"${printable(text)}" is not a tracker number`, 'Trackers count from 1.');
 }
 

@@ -1,14 +1,13 @@
 // mt-trackerd backup: a consistent, verified copy of a tracker's data in one file, also while the tracker runs.
 import { resolve } from 'node:path';
-import { MtError } from '../../codec/errors.ts';
 import { parseOptions, usage } from '../arguments.ts';
 import { fileError } from '../cluster-key.ts';
 import { openArchive } from '../store/archive.ts';
 import { makeBackup } from '../store/backup.ts';
-import { DamageError } from '../store/database.ts';
 import { chooseDataDir } from './data-dir-option.ts';
 import type { Subcommand } from './subcommand.ts';
 import { verifyArchive } from './verify.ts';
+import { explainDamage } from './with-archive.ts';
 
 export const backup: Subcommand = {
   usage: 'FILE [tracker_number] [--data-dir DIR] [--json]',
@@ -18,10 +17,10 @@ export const backup: Subcommand = {
     const [file, number, ...more] = positionals;
     if (file === undefined || more.length > 0) throw usage('Name the file to write');
     const dataDir = chooseDataDir(values['data-dir'], number, env);
-    openArchive(dataDir).close();
     const path = resolve(file);
     let lastIndex = 0;
     try {
+      openArchive(dataDir).close();
       makeBackup(dataDir, path, Date.now(), (copy) => {
         const archive = openArchive(copy);
         try {
@@ -32,8 +31,8 @@ export const backup: Subcommand = {
         }
       });
     } catch (error) {
-      if (error instanceof DamageError) throw new MtError('INTEGRITY', `${dataDir}: ${error.message}`);
-      throw (error as NodeJS.ErrnoException).code ? fileError(`${file} cannot be written`, error) : error;
+      const explained = explainDamage(dataDir, error);
+      throw (explained as NodeJS.ErrnoException).code ? fileError(`${file} cannot be written`, explained) : explained;
     }
     const inWords = `Entries through ${lastIndex} copied to ${file} and verified.
 To use it: copy it as tracker.sqlite into an empty data directory (mode 0700). A tracker started there joins its cluster again as a new

@@ -6,13 +6,13 @@ import { sha256 } from '../node/digest.ts';
 import { rosterOf, type Standing } from '../node/roster.ts';
 import { decodeMembership } from '../raft/membership.ts';
 import type { StateEvent } from '../state/types.ts';
-import { openArchive } from '../store/archive.ts';
 import { KIND_NAME } from '../store/checksum.ts';
 import { DamageError } from '../store/database.ts';
 import type { EntryRow } from '../store/event-log.ts';
 import { type Replayed, replay } from '../store/replay.ts';
 import { chooseDataDir } from './data-dir-option.ts';
 import type { Subcommand } from './subcommand.ts';
+import { withArchive } from './with-archive.ts';
 
 const FOLLOW_MS = 250;
 
@@ -42,17 +42,14 @@ export const events: Subcommand = {
       group: values.group,
       json: values.json === true,
     };
-    const archive = openArchive(chooseDataDir(values['data-dir'], positionals[0], env));
-    try {
+    await withArchive(chooseDataDir(values['data-dir'], positionals[0], env), async (archive) => {
       const { anchor, state, more } = replay(archive, sha256);
       if (anchor > filter.since) process.stderr.write(`mt-trackerd: the history begins after entry ${anchor}\n`);
       do {
         for (const replayed of more()) print(replayed, state.now, filter);
         if (values.follow) await sleep(FOLLOW_MS);
       } while (values.follow);
-    } finally {
-      archive.close();
-    }
+    });
   },
 };
 
@@ -104,6 +101,6 @@ function shown(event: StateEvent): Record<string, unknown> {
 
 function inWords(fields: Record<string, unknown>): string {
   return Object.entries(fields)
-    .map(([key, value]) => `${key}=${typeof value === 'string' ? JSON.stringify(value) : JSON.stringify(value)}`)
+    .map(([key, value]) => `${key}=${JSON.stringify(value)}`)
     .join(' ');
 }

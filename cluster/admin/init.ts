@@ -14,15 +14,15 @@ export const init: Subcommand = {
     const { values, positionals } = parseOptions(argv, { 'cluster-key': { type: 'string' } });
     if (positionals.length > 0) throw usage('init takes no arguments');
     const path = resolve(values['cluster-key'] ?? defaultClusterKey(env));
-    if (!makeClusterKey(path)) {
-      const fingerprint = fingerprintOf(parseClusterKeyPem(readKeyFile(path)!)[0]!);
+    const isNew = makeClusterKey(path);
+    const fingerprint = fingerprintOf(parseClusterKeyPem(readKeyFile(path)!)[0]!);
+    if (!isNew) {
       throw new MtError(
         'DESTINATION_EXISTS',
         `There is a cluster key at ${path} already, with fingerprint ${fingerprint}`,
         'Use it, or make another one elsewhere with --cluster-key FILE.',
       );
     }
-    const fingerprint = fingerprintOf(parseClusterKeyPem(readKeyFile(path)!)[0]!);
     process.stdout.write(
       `Cluster key written to ${path}\nFingerprint: ${fingerprint}\n\n` +
         `Copy the file to every tracker (mode 0600), and add this line to the tracker file of everyone:\n\nkey ${fingerprint}\n`,

@@ -1,7 +1,7 @@
 // mt-trackerd members: who belongs to the cluster, and how that changes. For whoever holds the cluster key, from anywhere.
 import type { AdminAction } from '../../codec/admin-api.ts';
 import { MtError } from '../../codec/errors.ts';
-import { printable } from '../../codec/ids.ts';
+import { formatAddress, printable } from '../../codec/ids.ts';
 import { parseAddress } from '../../codec/tracker-info.ts';
 import type { TrackerStatus } from '../../codec/tracker-rpc.ts';
 import { parseNumber, parseOptions, usage } from '../arguments.ts';
@@ -42,8 +42,7 @@ function parseAction(verb: string | undefined, what: string | undefined): AdminA
 
 function done(action: AdminAction, number: number): string {
   if (action.type !== 'add_member') return `Tracker ${number} was removed. Its number is never given again.\n`;
-  const { host, port } = action.address;
-  const shown = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  const shown = formatAddress(action.address);
   return (
     `Tracker ${number} is expected at ${shown}. Start it there, with the tracker file and the cluster key:\n` +
     `  mt-trackerd <tracker_info_file> ${number} --listen ${shown}\n`

@@ -13,13 +13,13 @@ import { randomToken } from '../node/server/tokens.ts';
 import { defaultDataDir } from '../paths.ts';
 import { decodeMembership } from '../raft/membership.ts';
 import type { Membership, NodeInfo } from '../raft/types.ts';
-import { type Archive, openArchive } from '../store/archive.ts';
-import { DamageError } from '../store/database.ts';
+import type { Archive } from '../store/archive.ts';
 import { foundAnew, type NewCluster } from '../store/recover.ts';
 import { replay } from '../store/replay.ts';
 import { readTrackerInfo } from '../tracker-info-file.ts';
 import type { Subcommand } from './subcommand.ts';
 import { verifyArchive } from './verify.ts';
+import { withArchive } from './with-archive.ts';
 
 interface Found {
   readonly clusterId: string;
@@ -43,7 +43,7 @@ export const recover: Subcommand = {
     const number = parseNumber(numberText);
     const info = readTrackerInfo(infoFile, infoFile);
     const dataDir = values['data-dir'] ? resolve(values['data-dir']) : defaultDataDir(env, number);
-    const found = look(dataDir);
+    const found = await withArchive(dataDir, (archive) => look(archive, dataDir));
     const planned = plan(number, info, found);
     const unlock = lockDataDir({ dataDir, number, trackerInfoShown: infoFile }, info.addresses.length);
     try {
@@ -59,21 +59,9 @@ export const recover: Subcommand = {
   },
 };
 
-/** @throws MtError INTEGRITY when the data is not right as it is. */
-function look(dataDir: string): Found {
-  const archive = openArchive(dataDir);
-  try {
-    verifyArchive(archive);
-    return summarise(archive, dataDir);
-  } catch (error) {
-    if (!(error instanceof DamageError)) throw error;
-    throw new MtError('INTEGRITY', `${dataDir}: ${error.message}`, 'Use the data of another tracker, or a backup.');
-  } finally {
-    archive.close();
-  }
-}
-
-function summarise(archive: Archive, dataDir: string): Found {
+/** Verified first: damaged data founds nothing. */
+function look(archive: Archive, dataDir: string): Found {
+  verifyArchive(archive);
   const clusterId = archive.identity?.cluster_id ?? archive.origin?.cluster_id;
   if (!clusterId) throw new MtError('INVALID_ARGUMENT', `The data in ${dataDir} belongs to no cluster`);
   const { state, more } = replay(archive, sha256);

@@ -4,11 +4,11 @@ import { parseIndex, parseOptions, usage } from '../arguments.ts';
 import { sha256 } from '../node/digest.ts';
 import type { Group } from '../state/records.ts';
 import { type State, stateHash } from '../state/state.ts';
-import { openArchive } from '../store/archive.ts';
-import { DamageError } from '../store/database.ts';
+import type { Archive } from '../store/archive.ts';
 import { replay } from '../store/replay.ts';
 import { chooseDataDir } from './data-dir-option.ts';
 import type { Subcommand } from './subcommand.ts';
+import { withArchive } from './with-archive.ts';
 
 /** Of each list, in words; --json has all. */
 const SHOWN_MAX = 50;
@@ -16,7 +16,7 @@ const SHOWN_MAX = 50;
 export const replayCommand: Subcommand = {
   usage: '[tracker_number] [--data-dir DIR] [--until N] [--json]',
   summary: 'show the state as it was after entry N (default: now)',
-  run(argv, env) {
+  async run(argv, env) {
     const { values, positionals } = parseOptions(argv, {
       'data-dir': { type: 'string' },
       until: { type: 'string' },
@@ -25,26 +25,23 @@ export const replayCommand: Subcommand = {
     if (positionals.length > 1) throw usage('Too many arguments');
     const until = values.until === undefined ? null : parseIndex('--until', values.until);
     const dataDir = chooseDataDir(values['data-dir'], positionals[0], env);
-    const archive = openArchive(dataDir);
-    try {
-      const { anchor, state, more } = replay(archive, sha256);
-      if (until !== null && until < anchor) {
-        throw new MtError('INVALID_ARGUMENT', `The history begins at entry ${anchor}: what was before is not here`);
-      }
-      if (state.index !== until) for (const { row } of more()) if (row.log_index === until) break;
-      if (until !== null && state.index < until) {
-        throw new MtError('INVALID_ARGUMENT', `The log is decided through entry ${state.index} only`);
-      }
-      const shown = dump(state, anchor);
-      process.stdout.write(values.json ? `${JSON.stringify(shown)}\n` : inWords(shown));
-    } catch (error) {
-      if (error instanceof DamageError) throw new MtError('INTEGRITY', `${dataDir}: ${error.message}`);
-      throw error;
-    } finally {
-      archive.close();
-    }
+    const shown = await withArchive(dataDir, (archive) => replayed(archive, until));
+    process.stdout.write(values.json ? `${JSON.stringify(shown)}\n` : inWords(shown));
   },
 };
+
+/** The state after entry `until`; null: as far as the log is decided. @throws MtError INVALID_ARGUMENT when it cannot be had here. */
+function replayed(archive: Archive, until: number | null): Dump {
+  const { anchor, state, more } = replay(archive, sha256);
+  if (until !== null && until < anchor) {
+    throw new MtError('INVALID_ARGUMENT', `The history begins at entry ${anchor}: what was before is not here`);
+  }
+  if (state.index !== until) for (const { row } of more()) if (row.log_index === until) break;
+  if (until !== null && state.index < until) {
+    throw new MtError('INVALID_ARGUMENT', `The log is decided through entry ${state.index} only`);
+  }
+  return dump(state, anchor);
+}
 
 type Dump = ReturnType<typeof dump>;
 

@@ -1,31 +1,24 @@
 // mt-trackerd verify: every checksum, the hash chain, every manifest and snapshot of a data directory, and that applying the log again
 // gives the state that the snapshot holds. Reads only, also while the tracker runs.
-import { MtError } from '../../codec/errors.ts';
 import { parseOptions, usage } from '../arguments.ts';
 import { sha256 } from '../node/digest.ts';
 import { manifestHashes } from '../state/lookups.ts';
 import { stateHash } from '../state/state.ts';
-import { type Archive, openArchive } from '../store/archive.ts';
+import type { Archive } from '../store/archive.ts';
 import { DamageError } from '../store/database.ts';
 import { replay, restoreSnapshot } from '../store/replay.ts';
 import { chooseDataDir } from './data-dir-option.ts';
 import type { Subcommand } from './subcommand.ts';
+import { withArchive } from './with-archive.ts';
 
 export const verify: Subcommand = {
   usage: '[tracker_number] [--data-dir DIR]',
   summary: "check a data directory: checksums, hash chain, snapshot, manifests, the replayed state's hash",
-  run(argv, env) {
+  async run(argv, env) {
     const { values, positionals } = parseOptions(argv, { 'data-dir': { type: 'string' } });
     if (positionals.length > 1) throw usage('Too many arguments');
-    const dataDir = chooseDataDir(values['data-dir'], positionals[0], env);
-    try {
-      const archive = openArchive(dataDir);
-      process.stdout.write(`${verifyArchive(archive)}\n`);
-      archive.close();
-    } catch (error) {
-      if (error instanceof DamageError) throw new MtError('INTEGRITY', `${dataDir}: ${error.message}`);
-      throw error;
-    }
+    const report = await withArchive(chooseDataDir(values['data-dir'], positionals[0], env), verifyArchive);
+    process.stdout.write(`${report}\n`);
   },
 };
 
