@@ -27,7 +27,8 @@ export interface StateCheckOptions {
 
 export class StateCheck {
   readonly #options: StateCheckOptions;
-  readonly #hashes = new Map<number, Buffer>();
+  /** Copies of their own: a slice of Node's pool of small buffers would keep all that lies beside it, some 80 MiB in all. */
+  readonly #hashes = new Map<number, Uint8Array>();
   #newest = 0;
   /** The newest of the last look: by now the others have it too. */
   #due = 0;
@@ -43,14 +44,14 @@ export class StateCheck {
   }
 
   /** Null when it is not known: not there yet, too long ago, or before a snapshot. */
-  hashAt(index: number): Buffer | null {
+  hashAt(index: number): Uint8Array | null {
     return this.#hashes.get(index) ?? null;
   }
 
   /** Most voters had this hash. */
   onMajority(index: number, hash: Uint8Array): void {
     const own = this.hashAt(index);
-    if (own === null || own.equals(hash)) return;
+    if (own === null || Buffer.compare(own, hash) === 0) return;
     this.#options.onDiverged(new DamageError(`the state at ${index} is not the one of most trackers`));
   }
 
@@ -70,7 +71,7 @@ export class StateCheck {
 
   #remember(index: number): void {
     this.#newest = index;
-    this.#hashes.set(index, Buffer.from(stateHash(this.#options.engine.state, sha256)));
+    this.#hashes.set(index, Uint8Array.from(stateHash(this.#options.engine.state, sha256)));
     if (this.#hashes.size > KEPT) this.#hashes.delete(this.#hashes.keys().next().value!);
   }
 
@@ -112,13 +113,17 @@ export class StateCheck {
 
   async #ask(node: NodeId, index: number): Promise<string | null> {
     const { engine, links, log } = this.#options;
-    if (node === engine.id) return this.hashAt(index)?.toString('hex') ?? null;
+    if (node === engine.id) return hex(this.hashAt(index));
     try {
       const answer = await links.byNode(node)?.rpc?.call('state_hash_at', { index }, { timeoutMs: ASK_MS });
-      return answer?.hash ? Buffer.from(answer.hash).toString('hex') : null;
+      return hex(answer?.hash ?? null);
     } catch (error) {
       log.debug({ error: toMtError(error).message }, 'a state was not compared');
       return null;
     }
   }
+}
+
+function hex(hash: Uint8Array | null): string | null {
+  return hash && Buffer.from(hash).toString('hex');
 }

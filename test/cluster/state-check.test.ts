@@ -5,6 +5,8 @@ import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Links } from '../../cluster/node/links.ts';
+import { StateCheck } from '../../cluster/node/state-check.ts';
 import { clusterKeyOf } from '../../cluster/node/tls.ts';
 import { Supervisor } from '../../cluster/supervisor.ts';
 import { makeClusterKeyPem, makeDaemonIdentity, parseClusterKeyPem } from '../../codec/identity.ts';
@@ -103,6 +105,19 @@ test('so does a leader: another one takes its place', async ({ world }) => {
   const leader = world.leader()!;
   await healsAfterSpoiling(world, leader);
   assert.is.not(world.leader(), null);
+});
+
+test('what is remembered of a state keeps nothing else in memory', async ({ world, ann }) => {
+  const engine = world.engine(1)!;
+  const log = pino({ level: 'silent' });
+  const links = new Links(
+    { identity: { keyPem: '', certPem: '' } as never, key: {} as never, log, hello: () => ({}) as never },
+    {} as never,
+  );
+  const check = new StateCheck({ engine, links, log, onDiverged: () => assert.unreachable() });
+  for (let i = 0; i < 20; i++) await ann.command('create_group', { group_id: `kept-${i}` });
+  const index = 16 * Math.floor(engine.status().appliedIndex / 16);
+  assert.is(check.hashAt(index)!.buffer.byteLength, 32);
 });
 
 test('states that agree are left alone', async ({ world, ann }) => {
