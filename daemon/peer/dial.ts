@@ -19,6 +19,12 @@ import { fingerprintOfPeer } from './tls.ts';
 
 /** TCP, TLS and hello together; a host that is there needs milliseconds. */
 const DIAL_MS_MAX = 5_000;
+/**
+ * A TLS record brings at most 16 KiB, and each is a call: what is told of content is gathered to so many bytes, or for so long, or to
+ * the end of its block.
+ */
+const CONTENT_BYTES_TOLD = 64 * 1024;
+const CONTENT_TOLD_MS = 20;
 
 export interface DialOptions {
   readonly peer: PeerInfo;
@@ -54,6 +60,9 @@ class Dial {
   #link: PeerLink | null = null;
   #isOver = false;
   #helloSentAtMs = 0;
+  /** Content that the link's owner has not been told of, and when it was told last. */
+  #untoldBytes = 0;
+  #toldAtMs = 0;
 
   constructor(options: DialOptions, onLink: (link: PeerLink) => void, onFailed: (error: MtError) => void) {
     this.#options = options;
@@ -93,7 +102,7 @@ class Dial {
       // Certificates are self-signed: the key's fingerprint is compared instead.
       rejectUnauthorized: false,
       checkServerIdentity: () => undefined,
-      onread: { buffer: () => this.#reader.buffer(), callback: (count) => this.#guarded(() => this.#onBytes(count)) },
+      onread: { buffer: () => this.#reader.buffer(), callback: (count) => this.#onRead(count) },
     };
     const socket = tlsConnect(connectOptions);
     socket.setNoDelay(true);
@@ -136,16 +145,40 @@ class Dial {
     this.#onLink(this.#link);
   }
 
+  /** Called for each record: what the other side did wrong ends the link, as in `#guarded`. */
+  #onRead(count: number): boolean {
+    try {
+      return this.#onBytes(count);
+    } catch (error) {
+      return this.#onBroken(error);
+    }
+  }
+
   /** Answers whether the socket should read on. */
   #onBytes(count: number): boolean {
     if (this.#isOver) return false;
-    this.#link?.heard();
-    const content = this.#reader.taken(count);
+    const nowMs = performance.now();
+    this.#link?.heard(nowMs);
+    this.#untoldBytes += this.#reader.taken(count);
     const link = this.#link;
     if (!link?.isOpen) return true;
-    if (content > 0) link.owner?.onContent(link, content);
+    if (this.#untoldBytes > 0 && this.#isTellingDue(link, nowMs)) {
+      const bytes = this.#untoldBytes;
+      this.#untoldBytes = 0;
+      this.#toldAtMs = nowMs;
+      link.owner?.onContent(link, bytes);
+    }
     if (this.#reader.isWaiting) link.pause('memory');
     return !link.isPaused;
+  }
+
+  #isTellingDue(link: PeerLink, nowMs: number): boolean {
+    return (
+      this.#untoldBytes >= CONTENT_BYTES_TOLD ||
+      nowMs - this.#toldAtMs >= CONTENT_TOLD_MS ||
+      this.#reader.block === null ||
+      link.owner?.isContentLimited === true
+    );
   }
 
   #makeInput(): LinkInput {
@@ -169,9 +202,13 @@ class Dial {
     try {
       return work();
     } catch (error) {
-      if (!isMtError(error)) throw error;
-      this.fail(error);
-      return false;
+      return this.#onBroken(error);
     }
+  }
+
+  #onBroken(error: unknown): false {
+    if (!isMtError(error)) throw error;
+    this.fail(error);
+    return false;
   }
 }

@@ -37,8 +37,10 @@ export interface LinkOwner {
   onBlock(link: PeerLink, header: BlockHeader): Buffer | null | 'wait';
   onBlockEnd(link: PeerLink, header: BlockHeader, kept: boolean): void;
   onTicket(link: PeerLink, ticket: Uint8Array): void;
-  /** Content bytes arrived, perhaps only a part of a block. */
+  /** Content bytes arrived, perhaps only a part of a block, perhaps in several reads. */
   onContent(link: PeerLink, bytes: number): void;
+  /** Content has a limit: it is to be told of with every read. */
+  readonly isContentLimited: boolean;
   onRtt(link: PeerLink): void;
   onClose(link: PeerLink, error: MtError): void;
 }
@@ -113,8 +115,8 @@ export class PeerLink {
   }
 
   /** Bytes came. */
-  heard(): void {
-    this.#heardAtMs = performance.now();
+  heard(nowMs = performance.now()): void {
+    this.#heardAtMs = nowMs;
   }
 
   /** @throws MtError PROTOCOL when it is not what that type carries. */

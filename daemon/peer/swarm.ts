@@ -222,6 +222,10 @@ export class Swarm implements LinkOwner {
     if (this.#of(link)) this.#intake?.onFrameEnd(link, header, kept);
   }
 
+  get isContentLimited(): boolean {
+    return this.#options.downLimiter.rate > 0;
+  }
+
   onContent(link: PeerLink, bytes: number): void {
     const neighbour = this.#of(link);
     if (!neighbour) return;
@@ -278,8 +282,7 @@ export class Swarm implements LinkOwner {
   #perform(action: TransferAction): void {
     switch (action.type) {
       case 'send':
-        this.#neighbours.get(action.neighbour)?.[action.role]?.send(action.message);
-        return;
+        return this.#neighbours.get(action.neighbour)?.[action.role]?.send(action.message);
       case 'upload':
         this.#reportRate();
         return this.#uploads.start(action);
@@ -314,8 +317,7 @@ export class Swarm implements LinkOwner {
     const nowMs = performance.now();
     if (nowMs - this.#rateReportedAtMs < RATE_REPORT_MS) return;
     this.#rateReportedAtMs = nowMs;
-    const limit = this.#options.upLimiter.rate;
-    const bytesPerS = limit > 0 ? limit : this.#uploaded.rate(nowMs);
+    const bytesPerS = this.#options.upLimiter.rate || this.#uploaded.rate(nowMs);
     this.#events.push({ type: 'upload-rate', bytesPerS });
   }
 

@@ -49,6 +49,7 @@ class Taker implements LinkOwner {
     link.send({ type: 'have', pieces: [piece] });
   }
   onTicket(): void {}
+  readonly isContentLimited = false;
   onContent(): void {}
   onRtt(): void {}
   onClose(_link: PeerLink, error: Error): void {
