@@ -171,7 +171,7 @@ test('a manifest travels with its entry and is stored once', ({ dir }) => {
 test('a full disk writes nothing of the batch and can be tried again', ({ dir }) => {
   const store = new Store(dir, 1, INCARNATION);
   commit(store, write(1, range(1, 3)));
-  const big = [entry(4, 1, 'x'.repeat(100_000)), entry(5)];
+  const big = [entry(4), entry(5, 1, 'x'.repeat(100_000))];
   const limit = (pages: number) => {
     store.limitPages(pages);
   };

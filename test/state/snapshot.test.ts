@@ -144,4 +144,22 @@ test('the hash differs for one changed bit of content', () => {
   assert.is.not(hashHex(one.state), hashHex(other.state));
 });
 
+test('the hash differs for another version, limit, time or index', () => {
+  const plain = hashHex(busy(5).state);
+  const changed = (change: (state: ReturnType<typeof busy>['state']) => void) => {
+    const { state } = busy(5);
+    change(state);
+    return hashHex(state);
+  };
+  const others = [
+    changed((state) => state.version++),
+    changed((state) => state.index++),
+    changed((state) => state.now++),
+    changed((state) => {
+      state.limits = { ...state.limits, filesPerUser: 1 };
+    }),
+  ];
+  assert.is(new Set([plain, ...others]).size, 5);
+});
+
 test.run();
