@@ -28,12 +28,7 @@ export interface FrameHeader {
 /** Writes the header of a frame whose payload is `payloadSize` bytes; the payload follows it on the wire. */
 export function encodeFrameHeader(type: string, payloadSize: number): Buffer {
   const header = Buffer.allocUnsafe(FRAME_PRELUDE_SIZE + type.length + 4);
-  header[0] = MARKER_0;
-  header[1] = MARKER_1;
-  header[2] = FRAME_VERSION;
-  header[3] = type.length;
-  header.write(type, FRAME_PRELUDE_SIZE, 'latin1');
-  header.writeUInt32BE(payloadSize, FRAME_PRELUDE_SIZE + type.length);
+  writeFrameHeader(header, type, payloadSize);
   return header;
 }
 
@@ -41,14 +36,18 @@ export function encodeFrameHeader(type: string, payloadSize: number): Buffer {
 export function encodeFrame(type: string, payload: Uint8Array): Buffer {
   const headerSize = FRAME_PRELUDE_SIZE + type.length + 4;
   const frame = Buffer.allocUnsafe(headerSize + payload.length);
-  frame[0] = MARKER_0;
-  frame[1] = MARKER_1;
-  frame[2] = FRAME_VERSION;
-  frame[3] = type.length;
-  frame.write(type, FRAME_PRELUDE_SIZE, 'latin1');
-  frame.writeUInt32BE(payload.length, headerSize - 4);
+  writeFrameHeader(frame, type, payload.length);
   frame.set(payload, headerSize);
   return frame;
+}
+
+function writeFrameHeader(into: Buffer, type: string, payloadSize: number): void {
+  into[0] = MARKER_0;
+  into[1] = MARKER_1;
+  into[2] = FRAME_VERSION;
+  into[3] = type.length;
+  into.write(type, FRAME_PRELUDE_SIZE, 'latin1');
+  into.writeUInt32BE(payloadSize, FRAME_PRELUDE_SIZE + type.length);
 }
 
 /**
@@ -57,26 +56,45 @@ export function encodeFrame(type: string, payload: Uint8Array): Buffer {
  * @throws MtError PROTOCOL when this is not one of our frames.
  */
 export function readFrameHeader(bytes: Uint8Array): FrameHeader | number {
-  if (bytes.length < FRAME_PRELUDE_SIZE) {
-    checkMarker(bytes);
-    return FRAME_PRELUDE_SIZE;
-  }
   checkMarker(bytes);
+  if (bytes.length < FRAME_PRELUDE_SIZE) return FRAME_PRELUDE_SIZE;
   const typeSize = bytes[3]!;
   if (typeSize === 0 || typeSize > FRAME_TYPE_BYTES_MAX) {
     throw new MtError('PROTOCOL', `frame type size: expected 1 to ${FRAME_TYPE_BYTES_MAX}, got ${typeSize}`);
   }
   const headerSize = FRAME_PRELUDE_SIZE + typeSize + 4;
   if (bytes.length < headerSize) return headerSize;
+  const type = knownType(bytes, typeSize) ?? readType(bytes, typeSize);
+  const at = headerSize - 4;
+  const payloadSize = bytes[at]! * 0x1000000 + ((bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!);
+  return { type, payloadSize, headerSize };
+}
+
+/** Types of the conversations of this process, by their length: building the same few strings again for each frame would cost more. */
+const knownTypes: string[][] = Array.from({ length: FRAME_TYPE_BYTES_MAX + 1 }, () => []);
+
+function knownType(bytes: Uint8Array, size: number): string | null {
+  next: for (const type of knownTypes[size]!) {
+    for (let i = 0; i < size; i++) if (type.charCodeAt(i) !== bytes[FRAME_PRELUDE_SIZE + i]) continue next;
+    return type;
+  }
+  return null;
+}
+
+function readType(bytes: Uint8Array, size: number): string {
   let type = '';
-  for (let i = 0; i < typeSize; i++) {
+  for (let i = 0; i < size; i++) {
     const byte = bytes[FRAME_PRELUDE_SIZE + i]!;
     if (byte < 0x21 || byte > 0x7e) throw new MtError('PROTOCOL', 'frame type is not printable ASCII');
     type += String.fromCharCode(byte);
   }
-  const at = headerSize - 4;
-  const payloadSize = bytes[at]! * 0x1000000 + ((bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!);
-  return { type, payloadSize, headerSize };
+  return type;
+}
+
+/** Only what a conversation has: a stranger cannot make the list long. */
+function rememberType(type: string): void {
+  const known = knownTypes[type.length]!;
+  if (!known.includes(type)) known.push(type);
 }
 
 function checkMarker(bytes: Uint8Array): void {
@@ -177,6 +195,7 @@ export class FrameParser {
     if (typeof header === 'number') return header;
     const max = this.#payloadMax(header.type);
     if (max === undefined) throw new MtError('PROTOCOL', `unexpected frame type "${header.type}"`);
+    rememberType(header.type);
     if (header.payloadSize > max) {
       throw new MtError('TOO_LARGE', `frame "${header.type}": at most ${max} bytes, got ${header.payloadSize}`);
     }

@@ -60,8 +60,7 @@ export type PeerRole = { role: 'tracker'; number: number } | { role: 'daemon'; f
 
 /** SHA-256 of the public key in SPKI DER form, in lower-case hex. */
 export function fingerprintOf(key: KeyObject): string {
-  const spki = (key.type === 'private' ? createPublicKey(key) : key).export({ type: 'spki', format: 'der' });
-  return createHash('sha256').update(spki).digest('hex');
+  return createHash('sha256').update(spkiOf(key)).digest('hex');
 }
 
 /** A new cluster key as PEM (PKCS #8). */
@@ -169,8 +168,8 @@ export function verifyTrackerChain(
   nowMs: number,
 ): { clusterKey: KeyObject; companion: KeyObject | null; number: number } {
   const [leaf, authority] = chain;
-  const refuse = (why: string, suggestion?: string): never => {
-    throw new MtError('UNTRUSTED_CLUSTER', why, suggestion);
+  const refuse = (why: string): never => {
+    throw new MtError('UNTRUSTED_CLUSTER', why);
   };
   if (!leaf || !authority) return refuse('The tracker did not show a cluster certificate');
   const clusterKey = authority.publicKey;
@@ -196,6 +195,7 @@ function encodeOid(oid: string): Buffer {
   return Buffer.of(0x06, digits.length + 1, 105, ...digits);
 }
 
+/** The public key in SPKI DER form, of a private one too. */
 function spkiOf(key: KeyObject): Buffer {
   return (key.type === 'private' ? createPublicKey(key) : key).export({ type: 'spki', format: 'der' });
 }
@@ -237,7 +237,7 @@ function serial(): string {
 
 async function toCryptoKeys(privateKey: KeyObject): Promise<webcrypto.CryptoKeyPair> {
   const pkcs8 = privateKey.export({ type: 'pkcs8', format: 'der' });
-  const spki = createPublicKey(privateKey).export({ type: 'spki', format: 'der' });
+  const spki = spkiOf(privateKey);
   const { subtle } = webcrypto;
   return {
     privateKey: await subtle.importKey('pkcs8', pkcs8, ALGORITHM, true, ['sign']),

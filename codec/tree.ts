@@ -9,7 +9,7 @@
 // Canonical: paths ascend strictly by their bytes, every directory is listed before what is in it, nothing follows: one tree has one
 // document. Every part of a path passes the rules of a file's name (codec/ids.ts), so that no path leaves the directory.
 import { MtError } from './errors.ts';
-import { isValidFileName } from './ids.ts';
+import { isValidFileName, printable } from './ids.ts';
 import { TREE_BYTES_MAX, TREE_BYTES_MIN, TREE_DEPTH_MAX, TREE_ENTRIES_MAX, TREE_PATH_BYTES_MAX } from './limits.ts';
 
 const MAGIC = Buffer.from('MTTR');
@@ -47,7 +47,8 @@ export function encodeTree(entries: readonly TreeEntry[]): Uint8Array {
   parts[0]!.writeUInt32BE(VERSION, 4);
   parts[0]!.writeUInt32BE(rows.length, 8);
   for (const { kind, bytes, size } of rows) {
-    if (bytes.length > TREE_PATH_BYTES_MAX) throw tooLarge(`"${bytes}" is longer than ${TREE_PATH_BYTES_MAX} bytes`);
+    if (bytes.length > TREE_PATH_BYTES_MAX)
+      throw tooLarge(`"${printable(bytes.toString())}" is longer than ${TREE_PATH_BYTES_MAX} bytes`);
     const head = Buffer.alloc(3);
     head.writeUInt8(KINDS.indexOf(kind));
     head.writeUInt16BE(bytes.length, 1);

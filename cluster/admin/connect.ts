@@ -44,6 +44,7 @@ export async function withCluster<T>(
   let refusal: unknown = null;
   for (const [at, address] of info.addresses.entries()) {
     let connection: AdminConnection | null = null;
+    let isAsked = false;
     try {
       const socket = await dial(address, at + 1, identity, key);
       connection = new RpcConnection(socket, {
@@ -52,10 +53,12 @@ export async function withCluster<T>(
         helloSchema: trackerHelloSchema,
       });
       await connection.ready;
+      isAsked = true;
       return await work(connection);
     } catch (error) {
-      // What the cluster answered is the answer; a tracker that is away, or alone, leaves it to the next.
-      if (!isMtError(error, 'TRACKER_UNREACHABLE', 'CLOSED', 'NO_QUORUM', 'UNTRUSTED_CLUSTER')) throw error;
+      // What the cluster answered is the answer; a tracker that is away, frozen or alone leaves it to the next.
+      const isNextOne = isMtError(error, 'TRACKER_UNREACHABLE', 'CLOSED', 'NO_QUORUM', 'UNTRUSTED_CLUSTER');
+      if (!isNextOne && (isAsked || !isMtError(error, 'TIMEOUT'))) throw error;
       if (refusal === null || isMtError(error, 'NO_QUORUM')) refusal = error;
     } finally {
       connection?.close();

@@ -24,7 +24,7 @@ export interface Monitor {
   close(): Promise<void>;
 }
 
-/** @throws MtError ADDRESS_IN_USE */
+/** @throws MtError ADDRESS_IN_USE, PERMISSION */
 export async function startMonitor(options: MonitorOptions): Promise<Monitor> {
   const server = createServer(
     { requestTimeout: REQUEST_MS_MAX, headersTimeout: REQUEST_MS_MAX },
@@ -71,9 +71,10 @@ async function answer({ registry, whyNotReady }: MonitorOptions, request: Incomi
 function listen(server: Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      const taken = error.code === 'EADDRINUSE';
-      const message = `The monitoring port ${HOST}:${port} ${taken ? 'is taken' : `cannot be used (${error.code})`}`;
-      reject(new MtError('ADDRESS_IN_USE', message, 'Choose another --metrics-port.', { cause: error }));
+      const isTaken = error.code === 'EADDRINUSE';
+      const message = `The monitoring port ${HOST}:${port} ${isTaken ? 'is taken' : `cannot be used (${error.code})`}`;
+      const code = isTaken ? 'ADDRESS_IN_USE' : 'PERMISSION';
+      reject(new MtError(code, message, 'Choose another --metrics-port.', { cause: error }));
     });
     server.listen(port, HOST, resolve);
   });
