@@ -28,10 +28,19 @@ async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<vo
   if (first === '--help' || first === '-h') return void process.stdout.write(helpText());
   if (first === '--version') return void process.stdout.write(`mt-trackerd ${VERSION}\n`);
   const subcommand = first !== undefined && Object.hasOwn(SUBCOMMANDS, first) ? SUBCOMMANDS[first]! : null;
+  if (subcommand) endWithReader();
   if (subcommand && rest.some((word) => word === '--help' || word === '-h')) {
     process.stdout.write(subcommandHelp(first!));
   } else if (subcommand) await subcommand.run(rest, env);
   else await runOrShow(parseTrackerArguments(argv, env));
+}
+
+/** `mt-trackerd events | head`: whoever read has seen enough. */
+function endWithReader(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit();
+    throw error;
+  });
 }
 
 async function runOrShow(args: TrackerArguments): Promise<void> {

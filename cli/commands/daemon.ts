@@ -9,7 +9,8 @@ import { formatDuration } from '../render/units.ts';
 import { socketPath } from '../socket-path.ts';
 
 export default class Daemon extends BaseCommand {
-  static override description = `Starts, stops or shows this user's daemon, for those who do not leave that to systemd.
+  static override description =
+    `Starts and stops this user's daemon, or says how it is, for those who do not leave that to systemd.
 
 start runs mt-peerd in the background and returns when it is ready. Where the configuration file of mt-peerd sets address and tracker-info, it needs no arguments. stop ends it cleanly: running downloads go on at the next start.`;
   static override examples = [
