@@ -1,7 +1,8 @@
 // mt-trackerd --help and --version.
+import packageJson from '../package.json' with { type: 'json' };
 import { SUBCOMMANDS } from './admin/table.ts';
 
-export const VERSION = '0.1.0';
+export const VERSION: string = packageJson.version;
 
 /** @param name of the table. */
 export function subcommandHelp(name: string): string {

@@ -31,7 +31,7 @@ async function run(args: DaemonArguments): Promise<void> {
   process.on('uncaughtException', fatal);
   process.on('unhandledRejection', fatal);
   const daemon = await startDaemon(args, log);
-  const monitor = args.metricsPort === null ? null : await monitorDaemon(args.metricsPort, daemon.context);
+  const monitor = await monitorIfAsked(args, daemon);
   let isStopping = false;
   const stop = async () => {
     if (isStopping) return;
@@ -46,6 +46,17 @@ async function run(args: DaemonArguments): Promise<void> {
   if (monitor) log.info({ port: monitor.port }, 'metrics are served on loopback');
   process.stdout.write(`mt-peerd ready on ${formatAddress(daemon.address)}, socket ${daemon.socket}\n`);
   await notifySystemd(log, 'READY=1');
+}
+
+/** Null without --metrics-port. A port that cannot be had ends the daemon as it ends itself: the trackers hear of it. */
+async function monitorIfAsked({ metricsPort }: DaemonArguments, daemon: RunningDaemon) {
+  if (metricsPort === null) return null;
+  try {
+    return await monitorDaemon(metricsPort, daemon.context);
+  } catch (error) {
+    await daemon.close();
+    throw error;
+  }
 }
 
 /** Limits and log level hold from now on; what else changed needs a restart. */
