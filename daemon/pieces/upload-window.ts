@@ -15,6 +15,7 @@ import type { UserShares } from './user-shares.ts';
 /** Outstanding pieces on a line without latency: enough to choose well ahead, few enough to choose late. */
 const WINDOW_BASE = 3;
 /** A lone receiver gets more ahead: nothing is to be chosen, and event loops pause for so long (garbage, TLS). */
+const WINDOW_LONE = 5;
 const LONE_PAUSE_MS = 10;
 const WINDOW_MAX = 512;
 /** A receiver that let a piece wait so long beyond two round trips is slow; its slots no longer hold up the others. */
@@ -121,13 +122,14 @@ export class UploadWindow {
     return this.shares.fair(takers.filter(isFree), (receiver) => receiver.neighbour.userId, pieceSizeBytes);
   }
 
-  /** W = 3 + ceil(2 · RTT · rate ÷ piece size): what is under way between an offer and its `got`, and three to choose from. */
+  /** W = 3 (alone: 5) + ceil(2 · RTT · rate ÷ piece size): what is under way between an offer and its `got`, and some to choose from. */
   private size(): number {
     let rttSumMs = 0;
     for (const { neighbour } of this.receivers.values()) rttSumMs += neighbour.rttMs;
-    const waitMs = (2 * rttSumMs) / this.receivers.size + (this.receivers.size === 1 ? LONE_PAUSE_MS : 0);
+    const isLone = this.receivers.size === 1;
+    const waitMs = (2 * rttSumMs) / this.receivers.size + (isLone ? LONE_PAUSE_MS : 0);
     const piecesPerMs = this.bytesPerS / 1000 / this.core.geometry.pieceSizeBytes;
-    return Math.min(WINDOW_MAX, WINDOW_BASE + Math.ceil(waitMs * piecesPerMs));
+    return Math.min(WINDOW_MAX, (isLone ? WINDOW_LONE : WINDOW_BASE) + Math.ceil(waitMs * piecesPerMs));
   }
 
   /** Slow to take what it was given. */
