@@ -97,6 +97,9 @@ async function runIn(
   const exitedAt = performance.now();
   await until('the copies are safe from a power loss', () => leechers.every(isSettled), { everyMs: 5 });
   const settledS = (performance.now() - exitedAt) / 1000;
+  // Before the copies go: a daemon that misses a file starts threads to look for it elsewhere.
+  const peakOf = (daemons: readonly Daemon[]) => Math.max(...pids(daemons).map(peakMiB));
+  const peak = { seeders: peakOf(seeders), leechers: peakOf(leechers) };
   for (const leecher of leechers) {
     if (sha1Of(leecher.path('copy')) !== payload.sha1) throw new Error(`the copy of ${leecher.name} differs`);
     rmSync(leecher.path('copy'));
@@ -107,8 +110,8 @@ async function runIn(
     seconds,
     seederCpu: after.seeders - before.seeders,
     leecherCpu: after.leechers - before.leechers,
-    seederPeakMiB: Math.max(...pids(seeders).map(peakMiB)),
-    leecherPeakMiB: Math.max(...pids(leechers).map(peakMiB)),
+    seederPeakMiB: peak.seeders,
+    leecherPeakMiB: peak.leechers,
     more: {
       'upload s': uploads[0]!,
       'seeders sent / F': (content.served - contentBefore.served) / scenario.sizeBytes,
