@@ -26,7 +26,7 @@ interface Found {
   readonly membership: Membership;
   readonly lastIndex: number;
   readonly commit: number;
-  /** Unix ms of the last command. */
+  /** Unix ms of the last command; 0 when there is none. */
   readonly lastAt: number;
   readonly counts: string;
 }
@@ -105,7 +105,7 @@ function inWords(dataDir: string, number: number, { membership }: NewCluster, fo
   const old = currentMembers(found.membership).map(shown).join(', ');
   return `The data in ${dataDir}:
   cluster ${clusterId}: ${old}
-  entries through ${lastIndex}; the last command known to be decided is of ${new Date(lastAt).toISOString()}
+  entries through ${lastIndex}; ${lastAt > 0 ? `the last command known to be decided is of ${new Date(lastAt).toISOString()}` : 'no command is known to be decided'}
   ${counts}
 What is lost: everything that the other trackers acknowledged after entry ${lastIndex} and this one never got. Nobody can know how much.
 What is kept although it may never have been acknowledged: ${lastIndex - commit} entries after ${commit}.

@@ -82,7 +82,7 @@ function dumpGroup({ id, owner, members, requests, files }: Group) {
 function inWords({ index, at, anchor, state_hash, sessions, users, groups }: Dump): string {
   const files = groups.reduce((sum, group) => sum + group.files.length, 0);
   const lines = [
-    `After entry ${index}, ${new Date(at).toISOString()}: ${users.length} users, ${groups.length} groups, ${files} files, ${sessions} sessions`,
+    `After entry ${index}, ${at > 0 ? new Date(at).toISOString() : 'before the first command'}: ${users.length} users, ${groups.length} groups, ${files} files, ${sessions} sessions`,
     anchor === 0
       ? 'replayed from the first entry'
       : `replayed from the snapshot at ${anchor}, where the history begins`,

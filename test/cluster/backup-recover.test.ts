@@ -175,4 +175,18 @@ test('recover from a backup alone', async ({ cluster, ann, file }) => {
   assert.is(await groupCount(cluster, 3, ann), 30);
 });
 
+test('where nothing was ever decided, recover and replay name no time', async () => {
+  const cluster = await TestCluster.make(1);
+  try {
+    await cluster.start();
+    await cluster.tracker(1).kill('SIGTERM');
+    const { dataDir } = cluster.tracker(1);
+    const asked = await run(cluster, 'recover', cluster.infoFile, '1', '--data-dir', dataDir);
+    assert.match(asked.stdout, /no command is known to be decided/);
+    assert.match((await ok(cluster, 'replay', '--data-dir', dataDir)).stdout, /before the first command/);
+  } finally {
+    await cluster.stop();
+  }
+});
+
 test.run();
