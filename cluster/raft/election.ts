@@ -45,7 +45,7 @@ export function suspect(s: RaftState, node: NodeId): void {
 }
 
 function isElectable(s: RaftState): boolean {
-  return s.isVoter && s.fit && s.heldSnapshot === null;
+  return s.mayStand && s.fit && s.heldSnapshot === null;
 }
 
 function campaign(s: RaftState, transfer: boolean): void {

@@ -110,6 +110,11 @@ export class MembershipHistory {
     return this.#dated.at(-1)!.index;
   }
 
+  /** A voter now, or still one should the changes that are not known to be committed be undone. */
+  hasVoter(node: NodeId): boolean {
+    return this.#dated.some(({ membership }) => membership.voters.includes(node));
+  }
+
   append(entry: Entry): void {
     const membership = decodeMembership(entry.data);
     invariant(membership !== null, `config entry ${entry.index} cannot be read`);

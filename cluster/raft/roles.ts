@@ -42,7 +42,7 @@ export function becomeCandidate(s: RaftState): void {
 
 function beginCampaign(s: RaftState, role: 'pre_candidate' | 'candidate'): void {
   invariant(s.role !== 'leader', 'a leader campaigns');
-  invariant(s.isVoter && s.mayVote, `${s.id} campaigns without a right to vote`);
+  invariant(s.mayStand, `${s.id} campaigns without a right to vote`);
   loseAskedReads(s);
   s.role = role;
   s.leader = null;

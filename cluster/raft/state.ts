@@ -146,6 +146,14 @@ export class RaftState {
     return this.membership.voters.includes(this.id);
   }
 
+  /**
+   * May stand for election: also while its removal is in the log and not committed. Maybe it alone has that entry, and the
+   * others, whose logs are shorter, can elect nobody without it (thesis §4.2.2).
+   */
+  get mayStand(): boolean {
+    return this.mayVote && this.memberships.hasVoter(this.id);
+  }
+
   /** This leader has committed an entry of its own term: its commit index is now the cluster's (scenarios 25, 31). */
   get committedInTerm(): boolean {
     return this.role === 'leader' && this.commit >= this.termStart;

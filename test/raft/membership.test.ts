@@ -99,6 +99,23 @@ test('scenario 27: a removed leader does not count itself and steps down once it
   assert.is(c.role(1), 'follower');
 });
 
+test('scenario 27: a leader that alone holds its own removal is elected once more, commits it, and goes', () => {
+  const c = new TestCluster(2);
+  c.elect(1);
+  c.run(2);
+  assert.equal(reasons(change(c, 1, { op: 'remove', node: '1' })), []);
+  c.drop();
+  for (let i = 0; i < TEST_CONFIG.electionTicks; i++) c.run(1, [1]);
+  assert.is(c.role(1), 'follower', 'it heard from nobody');
+  c.restart(1);
+  for (let i = 0; i < 100 && c.leader()?.id !== '2'; i++) c.run(1);
+  assert.is(c.role(2), 'leader', 'node 2 alone could not: the log of node 1 is longer');
+  assert.equal(voters(c, 2), ['2']);
+  c.run(200);
+  assert.is(c.role(1), 'follower');
+  assert.is(c.role(2), 'leader');
+});
+
 test('scenario 27: a removed node that does not know it, and campaigns, is harmless', () => {
   const c = new TestCluster(3);
   c.elect(1);
