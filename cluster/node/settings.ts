@@ -94,6 +94,12 @@ export const CONNECTIONS_DEFAULT: AdmissionLimits = {
  */
 export const ACCOUNTS_PER_ADDRESS = { burst: 500, perSecond: 1 } as const;
 export const CLIENTS_PER_ADDRESS = { burst: 4_096, perSecond: 4 } as const;
+/** Streams of news: one a daemon and one a download, at some 5 KB each. Each is asked for every piece of news that concerns it. */
+export const STREAMS = { total: 65_536, perAddress: 16_384 } as const;
+/** News that wait for one stream, and so what one command makes them name; beyond it the daemon looks for itself. Four frames. */
+export const NEWS_ROWS_MAX = 4_000;
+/** Of telling streams their news, in one turn of the event loop. */
+export const DELIVERY_MS_MAX = 5;
 /** Reports of banned sources that a tracker writes down: a download from a crowd of liars, then one in a minute. */
 export const REPORTS_PER_USER = { burst: 30, perSecond: 1 / 60 } as const;
 /** `mt doctor` asks to be dialled; somebody who mends a firewall asks a few times in a row. */

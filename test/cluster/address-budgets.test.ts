@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Budget } from '../../cluster/node/server/address-budgets.ts';
+import { Budget, Places } from '../../cluster/node/server/address-budgets.ts';
 import { isMtError } from '../../codec/errors.ts';
 
 const test = suite('address budgets');
@@ -25,6 +25,23 @@ test('a burst, then a trickle, for each address alone', () => {
   for (let i = 0; i < 3; i++) assert.ok(takes('a', 100_000), 'never more than the burst');
   assert.not.ok(takes('a', 100_000));
   assert.not.ok(takes('a', 0), 'a clock that goes back gives nothing');
+});
+
+test('places at once, for each address and in all, are given back', () => {
+  const places = new Places('streams', { total: 3, perAddress: 2 });
+  const isFull = (address: string) =>
+    assert.throws(
+      () => places.enter(address),
+      (error: unknown) => isMtError(error, 'OVERLOADED'),
+    );
+  const leave = places.enter('a');
+  places.enter('a');
+  isFull('a');
+  places.enter('b');
+  isFull('c');
+  leave();
+  places.enter('c');
+  isFull('a');
 });
 
 test.run();

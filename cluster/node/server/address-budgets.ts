@@ -1,7 +1,7 @@
 // What one address may begin on this tracker: a burst, then so many a second (a token bucket each). Beyond it, a clear refusal before
 // any work. Not logged: each tracker counts for itself, which is enough to keep one address from crowding out the others.
 import { MtError } from '../../../codec/errors.ts';
-import { ACCOUNTS_PER_ADDRESS, CLIENTS_PER_ADDRESS, DIAL_BACKS_PER_ADDRESS } from '../settings.ts';
+import { ACCOUNTS_PER_ADDRESS, CLIENTS_PER_ADDRESS, DIAL_BACKS_PER_ADDRESS, STREAMS } from '../settings.ts';
 
 /** Addresses remembered; a full bucket needs no memory, and the least recently used makes room. */
 const ADDRESSES_MAX = 65_536;
@@ -31,8 +31,41 @@ export class Budget {
   }
 }
 
+/** What one address, and all together, may have at once. */
+export class Places {
+  readonly #what: string;
+  readonly #total: number;
+  readonly #perAddress: number;
+  readonly #taken = new Map<string, number>();
+  #all = 0;
+
+  constructor(what: string, { total, perAddress }: { readonly total: number; readonly perAddress: number }) {
+    this.#what = what;
+    this.#total = total;
+    this.#perAddress = perAddress;
+  }
+
+  /** @returns gives the place back; to be called once. @throws MtError OVERLOADED when there is none. */
+  enter(address: string): () => void {
+    const own = this.#taken.get(address) ?? 0;
+    if (own >= this.#perAddress || this.#all >= this.#total) {
+      const whose = own >= this.#perAddress ? 'come from this address' : 'are open';
+      throw new MtError('OVERLOADED', `Too many ${this.#what} ${whose}`, 'Try again later, or at another tracker.');
+    }
+    this.#all++;
+    this.#taken.set(address, own + 1);
+    return () => {
+      this.#all--;
+      const left = this.#taken.get(address)! - 1;
+      if (left > 0) this.#taken.set(address, left);
+      else this.#taken.delete(address);
+    };
+  }
+}
+
 export class AddressBudgets {
   readonly accounts = new Budget('new accounts', ACCOUNTS_PER_ADDRESS);
   readonly dialBacks = new Budget('requests to be dialled', DIAL_BACKS_PER_ADDRESS);
   readonly clients = new Budget('new clients', CLIENTS_PER_ADDRESS);
+  readonly streams = new Places('streams of news', STREAMS);
 }

@@ -116,9 +116,8 @@ class FileStream implements FileWatcher {
 }
 
 export const watchFile: Handler<'watch_file'> = async (context, caller, params, call) => {
-  await context.engine.readBarrier(call.timeoutMs);
   const actor = { fingerprint: caller.fingerprint, session: params.session };
-  return runStream(call, (end) => {
+  return runStream(context, caller, call, (end) => {
     const stream = new FileStream(context, actor, params, call, end);
     return { deliver: () => stream.deliver(), stop: context.watches.addFile(stream) };
   });

@@ -2,6 +2,7 @@
 // the state, or when one is too slow to hear all, it starts afresh. Owns no connection: a stream ends by its own signal.
 import type { Applied, StateEvent } from '../../state/types.ts';
 import type { Engine } from '../engine.ts';
+import { DELIVERY_MS_MAX, NEWS_ROWS_MAX } from '../settings.ts';
 
 export interface FileWatcher {
   readonly group_id: string;
@@ -19,6 +20,8 @@ export interface FileWatcher {
 
 export interface SessionWatcher {
   onEvent(event: StateEvent): void;
+  /** More files than news can name left these groups. */
+  onManyRemoved(groupIds: ReadonlySet<string>): void;
   reset(): void;
   membersChanged(): void;
   deliver(): void;
@@ -77,12 +80,26 @@ export class WatchHub {
       }
       return;
     }
-    if (applied.events.length === 0 || (this.#files.size === 0 && this.#sessions.size === 0)) return;
-    for (const event of applied.events) this.#route(event);
+    const { events } = applied;
+    if (events.length === 0 || (this.#files.size === 0 && this.#sessions.size === 0)) return;
+    const areMany = events.length > NEWS_ROWS_MAX;
+    if (areMany) this.#onManyRemoved(events);
+    for (const event of events) this.#route(event, areMany);
   }
 
-  #route(event: StateEvent): void {
-    if (IS_SESSION_NEWS.has(event.type)) {
+  /** Someone with very many files left: to tell every daemon of each file would take the product of both. */
+  #onManyRemoved(events: readonly StateEvent[]): void {
+    const groups = new Set<string>();
+    for (const event of events) if (event.type === 'file_removed') groups.add(event.group_id);
+    for (const watcher of this.#sessions) {
+      watcher.onManyRemoved(groups);
+      this.#touch(watcher);
+    }
+  }
+
+  #route(event: StateEvent, areManyRemoved: boolean): void {
+    const isTold = areManyRemoved && event.type === 'file_removed';
+    if (IS_SESSION_NEWS.has(event.type) && !isTold) {
       for (const watcher of this.#sessions) {
         watcher.onEvent(event);
         this.#touch(watcher);
@@ -146,12 +163,18 @@ export class WatchHub {
     this.#dirty.add(watcher);
     if (this.#scheduled) return;
     this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      const dirty = [...this.#dirty];
-      this.#dirty.clear();
-      for (const each of dirty) each.deliver();
-    });
+    setImmediate(() => this.#deliver());
+  }
+
+  /** So many in one turn of the loop; the others in the next, so that a crowd of watchers keeps nobody waiting. */
+  #deliver(): void {
+    this.#scheduled = false;
+    const endsAtMs = performance.now() + DELIVERY_MS_MAX;
+    for (const watcher of this.#dirty) {
+      if (performance.now() > endsAtMs) return this.#touch(watcher);
+      this.#dirty.delete(watcher);
+      watcher.deliver();
+    }
   }
 }
 

@@ -7,11 +7,13 @@ import type { TrackerApi } from '../../../codec/tracker-rpc.ts';
 import { requireSession } from '../../state/guards.ts';
 import { groupsOf, isMember, sessionInfo } from '../../state/lookups.ts';
 import type { Actor, StateEvent } from '../../state/types.ts';
+import { NEWS_ROWS_MAX } from '../settings.ts';
 import type { Handler, ServerContext } from './context.ts';
 import type { SessionWatcher } from './watch-hub.ts';
 import { type EndStream, runStream, tooSlow } from './watch-stream.ts';
 
 type News = EventOf<TrackerApi, 'watch_session'>;
+type OfFile = News['removed_files'][number];
 
 class SessionStream implements SessionWatcher {
   readonly #context: ServerContext;
@@ -31,6 +33,7 @@ class SessionStream implements SessionWatcher {
   }
 
   onEvent(event: StateEvent): void {
+    if (this.#fresh) return; // everything is told anyway
     switch (event.type) {
       case 'group_created':
       case 'member_joined':
@@ -40,9 +43,7 @@ class SessionStream implements SessionWatcher {
         this.#memberLeft(event.group_id, event.user_id);
         return;
       case 'file_removed':
-        if (this.#isIn(event.group_id)) {
-          this.#draft().removed_files.push({ group_id: event.group_id, file_name: event.file_name });
-        }
+        if (this.#isIn(event.group_id)) this.#fileRemoved(event);
         return;
       case 'session_ended':
         this.#sessionEnded(event.user_id, event.fingerprint, event.reason === 'renewed');
@@ -52,8 +53,13 @@ class SessionStream implements SessionWatcher {
     }
   }
 
+  onManyRemoved(groupIds: ReadonlySet<string>): void {
+    for (const groupId of groupIds) if (this.#isIn(groupId)) this.reset();
+  }
+
   reset(): void {
     this.#fresh = true;
+    this.#news = null;
   }
 
   membersChanged(): void {
@@ -86,6 +92,13 @@ class SessionStream implements SessionWatcher {
     for (const part of inParts(news)) keptUp = this.#call.emit(part);
     if (isOver) this.#end(null);
     else if (!keptUp) this.#end(tooSlow());
+  }
+
+  /** Every watcher of the group keeps the same row until its turn comes; beyond some thousands it is told to look for itself. */
+  #fileRemoved(row: OfFile): void {
+    const { removed_files } = this.#draft();
+    if (removed_files.length >= NEWS_ROWS_MAX) this.reset();
+    else removed_files.push(row);
   }
 
   /** The leaver's transfers end; so do its own daemons' shares there. Everyone's tickets of the group are of an old epoch now. */
@@ -150,6 +163,7 @@ function* inParts(news: News): Generator<News> {
     [part.epochs, rest.epochs] = take(rest.epochs);
     [part.revoked, rest.revoked] = take(rest.revoked);
     [part.removed_files, rest.removed_files] = take(rest.removed_files);
+    part.removed_files = part.removed_files.map(({ group_id, file_name }) => ({ group_id, file_name }));
     [part.left_groups, rest.left_groups] = take(rest.left_groups);
     rest.trackers = null;
     isMore = rest.epochs.length + rest.revoked.length + rest.removed_files.length + rest.left_groups.length > 0;
@@ -158,9 +172,8 @@ function* inParts(news: News): Generator<News> {
 }
 
 export const watchSession: Handler<'watch_session'> = async (context, caller, params, call) => {
-  await context.engine.readBarrier(call.timeoutMs);
   const actor = { fingerprint: caller.fingerprint, session: params.session };
-  return runStream(call, (end) => {
+  return runStream(context, caller, call, (end) => {
     const stream = new SessionStream(context, actor, call, end);
     return { deliver: () => stream.deliver(), stop: context.watches.addSession(stream) };
   });
