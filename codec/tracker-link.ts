@@ -18,7 +18,9 @@ import { trackerRowSchema } from './tracker-rpc.ts';
 export const PROPOSE_FRAME = 'propose';
 export const PROPOSED_FRAME = 'proposed';
 /** Live sessions in one report; a tracker with more daemons sends several. */
-export const LEASES_PER_REPORT_MAX = 5_000;
+export const LEASES_PER_REPORT_MAX = 2_000;
+/** What earlier versions sent; with a thousand long names beside them they did not fit a frame. */
+const LEASES_ACCEPTED_MAX = 5_000;
 /** Rows about files in one report, so that it fits a frame; those of one daemon stay together. */
 export const PROGRESS_PER_REPORT_MAX = 1_000;
 
@@ -92,7 +94,7 @@ export const linkApi = {
   /** Daemons that were heard since the last report, and the progress of their downloads. */
   report_leases: {
     params: v.strictObject({
-      sessions: v.pipe(v.array(v.tuple([tokenSchema, countSchema])), v.maxLength(LEASES_PER_REPORT_MAX)),
+      sessions: v.pipe(v.array(v.tuple([tokenSchema, countSchema])), v.maxLength(LEASES_ACCEPTED_MAX)),
       downloads: progressSchema,
       /** As in a heartbeat; a tracker of an earlier version does not say it. */
       shortfalls: v.optional(progressSchema, []),
@@ -144,6 +146,9 @@ export type ForwardedProposal = readonly [ref: number, data: Uint8Array, manifes
 /** Of one frame: as many as one tracker may have waiting, and its size is limited as well. */
 const PROPOSALS_MAX = 32_768;
 
+/** Of one frame: some 15 items of CBOR each, and 4 KiB with the longest error. */
+const OUTCOMES_MAX = 2_000;
+
 const outcomesSchema = v.array(outcomeSchema);
 
 export function encodeProposals(proposals: readonly ForwardedProposal[]): Uint8Array {
@@ -156,8 +161,11 @@ export function decodeProposals(payload: Uint8Array): ForwardedProposal[] {
   return rows.map(({ number, data, attachment }) => [number, data, attachment]);
 }
 
-export function encodeOutcomes(outcomes: readonly Outcome[]): Uint8Array {
-  return encodeCbor(outcomes);
+/** Payloads of `proposed` frames, none larger than the other side reads: after a pause, all that waited is answered at once. */
+export function* encodeOutcomes(outcomes: readonly Outcome[]): Generator<Uint8Array> {
+  for (let at = 0; at < outcomes.length; at += OUTCOMES_MAX) {
+    yield encodeCbor(outcomes.slice(at, at + OUTCOMES_MAX));
+  }
 }
 
 /** @throws MtError PROTOCOL */

@@ -265,7 +265,9 @@ export class RaftEngine implements Engine, DriverHost {
 
   onTurnEnd(): void {
     this.#reads.appliedTo(this.state.index);
-    for (const [from, outcomes] of this.#commands.takeAnswers()) from.send(PROPOSED_FRAME, encodeOutcomes(outcomes));
+    for (const [from, outcomes] of this.#commands.takeAnswers()) {
+      for (const payload of encodeOutcomes(outcomes)) from.send(PROPOSED_FRAME, payload);
+    }
   }
 
   onTick(ticks: number): void {

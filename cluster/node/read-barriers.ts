@@ -44,7 +44,8 @@ export class ReadBarriers {
     const readers = this.#asked.get(ref);
     if (!readers) return;
     this.#asked.delete(ref);
-    if (index === null) this.#later.push(...readers);
+    // Not spread: without a quorum a crowd waits here, of more readers than a call takes arguments.
+    if (index === null) this.#later = this.#later.concat(readers);
     else if (index <= appliedIndex) finish(readers);
     else this.#until.push({ index, readers });
   }

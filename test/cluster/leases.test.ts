@@ -2,6 +2,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Leases } from '../../cluster/node/leases.ts';
+import { encodeCbor } from '../../codec/cbor.ts';
+import { FILE_NAME_BYTES_MAX, ID_LENGTH_MAX, RPC_PAYLOAD_BYTES_MAX } from '../../codec/limits.ts';
+import { LEASES_PER_REPORT_MAX, PROGRESS_PER_REPORT_MAX } from '../../codec/tracker-link.ts';
 
 const test = suite('leases');
 const file = (name: string, pieces: number) => ({ group_id: 'g', file_name: name, pieces });
@@ -46,6 +49,17 @@ test('the other trackers hear it, in reports that each fit a message', () => {
   assert.is(here.takeReports(2, 6).length, 3);
   there.reported([['s', 1]], { progress: [], shortfalls: [] }, 0);
   assert.is(there.shortfallOf('s', 'g', 'x'), null, 'whole again');
+});
+
+test('the largest report, names as long as they may be, fits a message', () => {
+  const session = 'f'.repeat(32);
+  const row = [session, 'g'.repeat(ID_LENGTH_MAX), 'n'.repeat(FILE_NAME_BYTES_MAX), 8_192];
+  const report = {
+    sessions: Array.from({ length: LEASES_PER_REPORT_MAX }, () => [session, 2 ** 52]),
+    downloads: Array.from({ length: PROGRESS_PER_REPORT_MAX }, () => row),
+    shortfalls: [],
+  };
+  assert.ok(encodeCbor([2 ** 40, 'report_leases', report, 10_000]).length < RPC_PAYLOAD_BYTES_MAX);
 });
 
 test.run();

@@ -3,8 +3,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Outgoing, PendingCommands } from '../../cluster/node/pending-commands.ts';
+import { ReadBarriers } from '../../cluster/node/read-barriers.ts';
 import { attachmentOf } from '../../cluster/store/attachments.ts';
 import { isMtError } from '../../codec/errors.ts';
+import { RAFT_PAYLOAD_BYTES_MAX } from '../../codec/limits.ts';
+import { decodeOutcomes, encodeOutcomes, type Outcome } from '../../codec/tracker-link.ts';
 
 const test = suite('pending commands');
 const COMMAND = Uint8Array.of(1, 2, 3);
@@ -66,6 +69,33 @@ test('refused by the leader that it is with, it waits for its turn again; too la
   const error = await reply.catch((cause: unknown) => cause);
   assert.ok(isMtError(error, 'TOO_LARGE'));
   assert.is(commands.size, 0);
+});
+
+test('the answers to all that waited out a pause are frames that the other tracker reads', () => {
+  const error = { code: 'FILE_EXISTS', message: 'm'.repeat(700), suggestion: 's'.repeat(1_300) } as const;
+  const outcomes = Array.from(
+    { length: 14_000 },
+    (_, ref): Outcome => ({ ref, outcome: 'applied', reply: { ok: false, error } }),
+  );
+  const read: Outcome[] = [];
+  for (const payload of encodeOutcomes(outcomes)) {
+    assert.ok(payload.length < RAFT_PAYLOAD_BYTES_MAX);
+    for (const outcome of decodeOutcomes(payload)) read.push(outcome);
+  }
+  assert.equal(
+    read.map(({ ref }) => ref),
+    outcomes.map(({ ref }) => ref),
+  );
+});
+
+test('a crowd of reads that nobody can answer yet waits on', () => {
+  const reads = new ReadBarriers();
+  for (let i = 0; i < 130_000; i++) reads.add(1).catch(() => {});
+  reads.take(1);
+  reads.answered(1, null, 0);
+  assert.ok(reads.retry());
+  reads.sweep(Number.POSITIVE_INFINITY);
+  assert.not(reads.hasWaiting);
 });
 
 test.run();

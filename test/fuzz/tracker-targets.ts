@@ -117,7 +117,7 @@ export const TRACKER_TARGETS: readonly Target[] = [
   {
     ...raft,
     name: 'outcomes',
-    seed: () => Uint8Array.from(encodeOutcomes([{ ref: 1, outcome: 'unknown' }])),
+    seed: () => Uint8Array.from([...encodeOutcomes([{ ref: 1, outcome: 'unknown' }])][0]!),
     run: (bytes) => void decodeOutcomes(bytes),
   },
   log,

@@ -3,6 +3,7 @@
 // the one that it announces, it must be an address of the caller's own end of this connection, few are dialled at once and each caller
 // seldom, and the answer is only whether the caller's own key answered.
 import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { isMtError, MtError } from '../../../codec/errors.ts';
@@ -21,6 +22,8 @@ const LOOKUP_MS_MAX = 1_000;
 const DIALS_AT_ONCE_MAX = 16;
 
 let dialsUnderWay = 0;
+/** A name server that is somebody's own may let one of them hang for long, and each holds one of libuv's four threads. */
+let isLookingUp = false;
 
 interface Verdict {
   readonly verdict: DialVerdict;
@@ -58,6 +61,7 @@ export const selfCheckHandlers: HandlerTable<'read_clocks' | 'dial_back'> = {
 
 /** @param remote the address group that the caller's connection comes from. */
 export async function tryAddress(address: Address, remote: string, fingerprint: string): Promise<Verdict> {
+  if (isLookingUp && !isIP(address.host)) return { verdict: 'not_tried', why: 'the tracker is busy' };
   const found = await resolve(address.host);
   if (found === null) return { verdict: 'unreachable', why: 'its name is not known here' };
   const own = found.find((ip) => addressGroup(ip) === remote || (isLoopback(ip) && isLoopback(remote)));
@@ -69,8 +73,13 @@ export async function tryAddress(address: Address, remote: string, fingerprint: 
 }
 
 async function resolve(host: string): Promise<string[] | null> {
-  const found = lookup(host, { all: true }).then((rows) => rows.map((row) => row.address));
-  found.catch(() => {});
+  if (isIP(host)) return [host];
+  isLookingUp = true;
+  const found = lookup(host, { all: true })
+    .then((rows) => rows.map((row) => row.address))
+    .finally(() => {
+      isLookingUp = false;
+    });
   return Promise.race([found.catch(() => null), sleep(LOOKUP_MS_MAX, null, { ref: false })]);
 }
 
