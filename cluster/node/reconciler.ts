@@ -63,7 +63,8 @@ export class Reconciler {
   async #tellRemoved({ hello, rpc, number }: Link): Promise<boolean> {
     const { engine, clusterId } = this.#options;
     if (!hello || !rpc) return false;
-    const entry = rosterOf(engine.membership).find((other) => other.number === number);
+    // It stops for good: a removal that may yet be undone is not told.
+    const entry = rosterOf(engine.driver.appliedMembership).find((other) => other.number === number);
     if (entry?.standing !== 'removed') return false;
     await rpc.call('removed', { cluster_id: clusterId }, { timeoutMs: CALL_MS });
     return true;
