@@ -90,7 +90,7 @@ export class Member {
     });
     this.administrator = new Administrator(this.engine, links);
     this.receiver = new SnapshotReceiver(store, links);
-    this.#sender = new SnapshotSender(store, links, log);
+    this.#sender = new SnapshotSender(store, links, log, onFatal);
     this.#maker = new SnapshotMaker(store, this.engine.driver, log, options.snapshots, () => this.receiver.isBusy);
     const { cluster_id, founding } = store.identity;
     this.#reconciler = new Reconciler({ engine: this.engine, links, log, clusterId: cluster_id!, founders: founding });

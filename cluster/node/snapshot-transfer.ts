@@ -2,13 +2,14 @@
 // it arrives, fetches the manifests that it lacks, verifies every hash, and only then shows it to its core.
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
-import { MtError, toMtError } from '../../codec/errors.ts';
+import { isMtError, MtError, toMtError } from '../../codec/errors.ts';
 import type { SnapshotHeader } from '../../codec/tracker-link.ts';
 import type { InstallSnapshot } from '../raft/messages.ts';
 import type { NodeId } from '../raft/types.ts';
 import { manifestHashes } from '../state/lookups.ts';
 import { SnapshotReader } from '../state/restore.ts';
 import type { State } from '../state/state.ts';
+import { isDamage } from '../store/database.ts';
 import type { Snapshot } from '../store/snapshot-table.ts';
 import type { Store } from '../store/store.ts';
 import { sha256 } from './digest.ts';
@@ -28,12 +29,15 @@ export class SnapshotSender {
   readonly #store: Store;
   readonly #links: Links;
   readonly #log: Logger;
+  readonly #onDamage: (error: Error) => void;
   readonly #streams = new Map<NodeId, symbol>();
 
-  constructor(store: Store, links: Links, log: Logger) {
+  /** @param onDamage what is stored of the snapshot is not what was written: this node's data cannot be trusted. */
+  constructor(store: Store, links: Links, log: Logger, onDamage: (error: Error) => void) {
     this.#store = store;
     this.#links = links;
     this.#log = log;
+    this.#onDamage = onDamage;
   }
 
   /** Streams to `message.to`; `done` is not called for a stream that was replaced. */
@@ -51,11 +55,23 @@ export class SnapshotSender {
       await this.#stream(rpc, snapshot, term, isCurrent);
       if (isCurrent()) done(index, true);
     } catch (error) {
+      if (isDamage(error) || isMtError(error, 'INTEGRITY')) this.#verify(snapshot);
       if (!isCurrent()) return;
       this.#log.warn({ index, error: toMtError(error).message }, 'a snapshot was not taken');
       done(index, false);
     } finally {
       if (isCurrent()) this.#streams.delete(to);
+    }
+  }
+
+  /** The receiver sees a wrong chunk before the hash of all can show it here. An older snapshot may have been removed meanwhile. */
+  #verify(snapshot: Snapshot): void {
+    if (this.#store.snapshots.newest() !== snapshot) return;
+    try {
+      for (const _ of this.#store.snapshots.chunks(snapshot));
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.#onDamage(error);
     }
   }
 
@@ -71,9 +87,11 @@ export class SnapshotSender {
     };
     const { index } = meta;
     await rpc.call('snapshot_begin', header, { timeoutMs: CALL_MS });
-    for (let position = 0; position < chunkCount && isCurrent(); position++) {
-      const data = this.#store.snapshots.chunk(index, position);
+    let position = 0;
+    for (const data of this.#store.snapshots.chunks(snapshot)) {
+      if (!isCurrent()) return;
       await rpc.call('snapshot_chunk', { index, position, data }, { timeoutMs: CALL_MS });
+      position++;
     }
     if (isCurrent()) await rpc.call('snapshot_end', { index, term }, { timeoutMs: CALL_MS });
   }
