@@ -15,7 +15,7 @@ import { shareHandlers } from './control/shares.ts';
 import { statusHandlers } from './control/status.ts';
 import { transferHandlers } from './control/transfers.ts';
 import { watchHandlers } from './control/watches.ts';
-import { diskError } from './data-dir.ts';
+import { diskError, isDiskFull } from './data-dir.ts';
 import { prepareSocketDirectory } from './socket-dir.ts';
 
 /** A daemon that does not accept within this is not asked again: the socket counts as its own. */
@@ -33,7 +33,7 @@ export class ControlServer {
   constructor(context: ControlContext, log: Logger) {
     this.#context = context;
     this.#log = log;
-    this.#handlers = {
+    this.#handlers = sayingFull({
       ...accountHandlers(context),
       ...groupHandlers(context),
       ...fileHandlers(context),
@@ -41,7 +41,7 @@ export class ControlServer {
       ...transferHandlers(context),
       ...watchHandlers(context),
       ...statusHandlers(context),
-    };
+    });
     this.#server = createServer((socket) => this.#serve(socket));
     this.#server.maxConnections = CONNECTIONS_MAX;
   }
@@ -91,6 +91,22 @@ export class ControlServer {
     this.#connections.add(connection);
     void connection.closed.then(() => this.#connections.delete(connection));
   }
+}
+
+/** A full disk under the daemon's own state is no INTERNAL error: its user can mend it. */
+function sayingFull(handlers: Handlers<ControlApi>): Handlers<ControlApi> {
+  const each = Object.entries(handlers) as [string, (params: never, call: never) => unknown][];
+  const saying = each.map(([name, handler]) => [
+    name,
+    async (params: never, call: never) => {
+      try {
+        return await handler(params, call);
+      } catch (error) {
+        throw isDiskFull(error) ? diskError("The daemon's own state cannot be written", error) : error;
+      }
+    },
+  ]);
+  return Object.fromEntries(saying) as Handlers<ControlApi>;
 }
 
 async function removeStale(path: string): Promise<void> {

@@ -157,6 +157,10 @@ function writeDurably(path: string, text: string): void {
 /** What the operating system said, as an error of ours. */
 export function diskError(what: string, cause: unknown): MtError {
   const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
-  const ours = code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL' ? 'DISK_FULL' : 'PERMISSION';
-  return new MtError(ours, `${what} (${code})`, undefined, { cause });
+  return new MtError(isDiskFull(cause) ? 'DISK_FULL' : 'PERMISSION', `${what} (${code})`, undefined, { cause });
+}
+
+/** There may be room later: no reason to end the daemon. */
+export function isDiskFull(cause: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT', 'SQLITE_FULL'].includes((cause as NodeJS.ErrnoException).code ?? '');
 }

@@ -4,6 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { isMtError, MtError, toMtError } from '../codec/errors.ts';
+import { diskError, isDiskFull } from './data-dir.ts';
 import type { NewOutboxRow, OutboxRow, OutboxStore } from './store/outbox-store.ts';
 import type { SettingsStore } from './store/settings-store.ts';
 import type { Sqlite } from './store/store.ts';
@@ -128,9 +129,9 @@ export class Outbox {
       const delivery = await this.#attempt(row);
       this.#inFlight = null;
       if (this.#closing.signal.aborted) return;
-      if (delivery) {
+      if (delivery && this.#finish(row.seq, delivery)) {
         failures = 0;
-        this.#finish(row.seq, delivery);
+        this.#lastError = null;
         continue;
       }
       const waiter = this.#waiters.get(row.seq);
@@ -148,6 +149,7 @@ export class Outbox {
     try {
       return { result: await this.#send(row, settings) };
     } catch (caught) {
+      if (isDiskFull(caught)) return this.#noRoom(caught);
       const error = toMtError(caught);
       if (error.code === 'INTERNAL')
         this.#parts.log.error({ err: caught, method: row.method }, 'outbox delivery failed');
@@ -190,16 +192,30 @@ export class Outbox {
     return made;
   }
 
-  #finish(seq: number, delivery: Delivery): void {
+  /** @returns false when the daemon's own disk has no room to note it: delivered again, the trackers answer the same. */
+  #finish(seq: number, delivery: Delivery): boolean {
     const { db, store } = this.#parts;
     const row = store.get(seq);
-    if (!row) return;
-    db.transaction(() => {
-      this.#owner!.delivered(row, delivery);
-      store.delete(seq);
-    })();
+    if (!row) return true;
+    try {
+      db.transaction(() => {
+        this.#owner!.delivered(row, delivery);
+        store.delete(seq);
+      })();
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      this.#noRoom(error);
+      return false;
+    }
     this.#sent.delete(seq);
     this.#waiters.get(seq)?.settle(delivery);
+    return true;
+  }
+
+  #noRoom(cause: unknown): null {
+    this.#lastError = diskError("The daemon's own state cannot be written", cause);
+    this.#parts.log.error({ err: cause }, 'no room for the outbox; what was delivered is delivered again');
+    return null;
   }
 
   /** The caller waits no longer. */
@@ -209,9 +225,10 @@ export class Outbox {
     // An attempt under way ends at the same deadline and comes back here.
     if (!waiter || !row || this.#inFlight === seq) return;
     const wasSent = this.#sent.has(seq);
-    const error = wasSent ? unknownYet(row) : (this.#lastError ?? this.#parts.client.linkError ?? notTaken());
-    if (waiter.withdrawable && !wasSent) this.#finish(seq, { error });
-    else waiter.settle({ error });
+    const said = wasSent && !isMtError(this.#lastError, 'DISK_FULL') ? unknownYet(row) : this.#lastError;
+    const error = said ?? this.#parts.client.linkError ?? notTaken();
+    if (waiter.withdrawable && !wasSent && this.#finish(seq, { error })) return;
+    waiter.settle({ error });
   }
 }
 

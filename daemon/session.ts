@@ -12,6 +12,7 @@ import { HEARTBEAT_MS, PARTIALS_MAX } from '../codec/limits.ts';
 import type { EventOf } from '../codec/rpc.ts';
 import type { TrackerApi } from '../codec/tracker-rpc.ts';
 import { announceShares, forgetRemoved } from './announcer.ts';
+import { isDiskFull } from './data-dir.ts';
 import type { DataPlaneEvents, Downloads } from './download/types.ts';
 import type { Outbox } from './outbox.ts';
 import type { Shares } from './share.ts';
@@ -281,6 +282,16 @@ export class Session {
     work.catch((error: unknown) => this.#parts.log.error({ err: error }, failure));
   }
 
+  /** What is gone is cut off, although there is no room to note it: the next gap in the news does that. */
+  #note(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      this.#parts.log.error({ err: error }, 'a share that has ended could not be forgotten');
+    }
+  }
+
   #onNews(session: StoredSession, news: SessionNews): void {
     if (this.#current?.token !== session.token) return;
     const { shares, client, dataPlane } = this.#parts;
@@ -295,16 +306,17 @@ export class Session {
     }
     for (const { group_id, file_name } of news.removed_files) {
       const file = { groupId: group_id, fileName: file_name };
-      shares.drop(file);
+      this.#note(() => shares.drop(file));
       dataPlane.onFileRemoved(file);
     }
     // All groups of the user come first: one that is not there was left while nobody could tell us. Asked again before anything is
     // forgotten, since the tracker that tells may be a moment behind. Files may have been removed as well.
-    const isKnown = (groupId: string) => news.epochs.some(({ group_id }) => group_id === groupId);
-    if (news.reset) this.#compareIn([...shares.groups()].every(isKnown) ? Math.random() * COMPARE_MS_MAX : 0);
+    const known = new Set(news.epochs.map(({ group_id }) => group_id));
+    if (news.reset)
+      this.#compareIn([...shares.groups()].every((groupId) => known.has(groupId)) ? Math.random() * COMPARE_MS_MAX : 0);
     for (const groupId of news.left_groups) {
       this.#epochs.delete(groupId);
-      shares.dropGroup(groupId);
+      this.#note(() => shares.dropGroup(groupId));
       dataPlane.onGroupLeft(groupId);
     }
     if (news.session_ended) void this.#endedElsewhere(session);

@@ -107,6 +107,36 @@ testOrSkip(
 
 testOrSkip(
   test,
+  'a daemon whose own state finds no room goes on, and says to the trackers what waits when there is some',
+  reason,
+  inWorld(async (world) => {
+    await world.startTracker(1);
+    const carol = world.daemon('carol');
+    await withMount(carol.path('data'), 'size=8m,mode=0700', async () => {
+      await (await carol.start()).enter();
+      await carol.ok('create_group', 'lab');
+      const { path } = carol.file('f', MiB);
+      await carol.ok('upload_file', path, 'lab');
+      await world.trackers.get(1)!.stop();
+      const stopping = carol.mt('stop_share', 'lab', 'f');
+      const waiting = async () => (await carol.ok<{ tracker: { outbox: number } }>('status')).tracker.outbox;
+      await until('it waits to be told', async () => (await waiting()) === 1);
+      assert.throws(() => writeFileSync(carol.path('data', 'filler'), Buffer.alloc(8 * MiB)), /ENOSPC/);
+      await world.startTracker(1);
+      await until('it was told', () => carol.program.stderr.includes('no room for the outbox'), { timeoutMs: 20_000 });
+      assert.equal(await carol.ok('whoami'), { user_id: 'carol' });
+      assert.is((await stopping).code, 9, 'told, and not noted here');
+      await carol.fails('DISK_FULL', 'upload_file', path, 'lab');
+      rmSync(carol.path('data', 'filler'));
+      await until('it is noted', async () => (await waiting()) === 0, { timeoutMs: 20_000 });
+      assert.is((await carol.ok<{ files: unknown[] }>('list_files', 'lab')).files.length, 0);
+      await carol.program.stop();
+    });
+  }, 1),
+);
+
+testOrSkip(
+  test,
   'a share whose file changed on disk is noticed and not served',
   null,
   inWorld(async (world) => {
