@@ -301,7 +301,9 @@ export class SimCluster {
       const voters = member.raft?.status().membership.voters;
       return voters?.length === members.length && members.every(({ id }) => voters.includes(id));
     });
-    return agreed && this.#hurt.size < Math.floor((members.length - 1) / 2);
+    // What a paused leader was asked for, it will do when it wakes: maybe remove those that are left.
+    const sleeps = members.some((member) => member.isPaused && member.raft?.status().role === 'leader');
+    return agreed && !sleeps && this.#hurt.size < Math.floor((members.length - 1) / 2);
   }
 
   #recoverHurt(): void {
