@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { encodeManifest, manifestHash } from '../../codec/manifest.ts';
 import { encodePeerFrame } from '../../codec/peer-messages.ts';
 import { openTicket, signTicket } from '../../codec/ticket.ts';
+import { pieceSizeFor } from '../../daemon/pieces/geometry.ts';
 import { manifestOf } from '../harness/files.ts';
 import { Leecher } from '../harness/hostile-leecher.ts';
 import { Member } from '../harness/hostile-member.ts';
@@ -17,7 +18,7 @@ import { type Daemon, inWorld, type World } from '../harness/world.ts';
 
 const MiB = 1 << 20;
 const SIZE = 48 * MiB;
-const PIECE_SIZE = 131_072;
+const PIECE_SIZE = pieceSizeFor(SIZE);
 /** The promise. */
 const LAST_BYTE_MS_MAX = 5_000;
 /** Longest gap between two arrivals at an honest member, on a busy machine with a rate limit. */
@@ -50,7 +51,7 @@ class Scene {
     const { path } = alice.file('f', SIZE);
     await alice.ok('upload_file', path, 'lab');
     await alice.ok('limits', '--up', '2M');
-    scene.#hash = new Uint8Array(manifestHash(encodeManifest(manifestOf(readFileSync(path), PIECE_SIZE))));
+    scene.#hash = new Uint8Array(manifestHash(encodeManifest(manifestOf(readFileSync(path)))));
     return scene;
   }
 

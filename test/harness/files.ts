@@ -2,6 +2,7 @@
 import { createCipheriv, createHash } from 'node:crypto';
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import type { Manifest } from '../../codec/manifest.ts';
+import { pieceSizeFor } from '../../daemon/pieces/geometry.ts';
 
 const CHUNK_SIZE = 1 << 20;
 
@@ -31,8 +32,8 @@ export function sha1Of(path: string): string {
   return sha1.digest('hex');
 }
 
-/** The manifest of some content, with pieces of 64 KiB. */
-export function manifestOf(content: Buffer, pieceSize = 65_536): Manifest {
+/** The manifest of some content, as a daemon cuts it. */
+export function manifestOf(content: Buffer, pieceSize = pieceSizeFor(content.length)): Manifest {
   const hash = (algorithm: string, bytes: Buffer) => createHash(algorithm).update(bytes).digest();
   const pieceCount = Math.ceil(content.length / pieceSize);
   const rows = Array.from({ length: pieceCount }, (_, i) => {
