@@ -1,4 +1,4 @@
-// The seam between the tracker's servers and the replicated log (DESIGN.md, decision 13). The rpc-server knows this interface and
+// The seam between the tracker's servers and the replicated log. The rpc-server knows this interface and
 // the state that it keeps up to date, never Raft: another consistent log could stand behind it.
 
 import type { Applied, Command, Reply } from '../state/types.ts';

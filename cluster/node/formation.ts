@@ -1,4 +1,4 @@
-// How a cluster forms, once (CONTRACT.md). Active only while this tracker belongs to none. The first tracker of the file decides:
+// How a cluster forms, once. Active only while this tracker belongs to none. The first tracker of the file decides:
 // when all others are up and say that they are new, it asks each to confirm the founders, founds, and tells them. It alone
 // decides, so two foundings cannot cross; until it has founded, nobody has anything to lose.
 import { createHash } from 'node:crypto';

@@ -1,4 +1,4 @@
-// Presence (DESIGN.md, decision 4): leased, not logged. Keeps when each daemon was last heard, by whichever tracker: its own daemons'
+// Presence: leased, not logged. Keeps when each daemon was last heard, by whichever tracker: its own daemons'
 // heartbeats, and the reports of the other trackers. The leader logs the expiry of whoever nobody heard for a lease's length; a
 // new leader starts all leases afresh. Knows the progress of downloads too, which only heartbeats tell.
 import { LEASE_MS } from '../../codec/limits.ts';

@@ -1,4 +1,4 @@
-// Compares the trackers' states while they work (RAFT.md: rolling state hash). Every tracker remembers the hash of its state at every
+// Compares the trackers' states while they work. Every tracker remembers the hash of its state at every
 // so many commands; once a second the leader asks all voters for theirs at the same index. Whoever differs from a majority, the
 // leader included, has a state that cannot be trusted: it sets it aside and refills. Memory that flips a bit, and an `apply` that is
 // not deterministic, show here before a second tracker believes them.

@@ -1,7 +1,8 @@
 /**
  * The consensus core: Raft as a function of its inputs. It knows no clock, randomness (beyond a seed), promise, disk or socket;
  * ticks, messages and reports of finished writes go in, and what must be written, sent, applied and answered comes out. The
- * sources are Ongaro's thesis (sections are cited where they matter) and the scars of its implementers.
+ * sources are Ongaro's thesis (sections are cited where they matter) and the scars of its implementers: "scenario N", here and in
+ * all of cluster/, is one of those that test/raft/README.md lists.
  *
  * THE DRIVER'S LOOP
  *

@@ -50,7 +50,7 @@ function proveDurable(db: Db): void {
   assert.equal(db.pragma('synchronous', { simple: true }), SYNCHRONOUS_FULL);
 }
 
-/** Something on this disk is not what was written: never serve it, never vote by it (RAFT.md 35). */
+/** Something on this disk is not what was written: never serve it, never vote by it (scenario 35). */
 export class DamageError extends Error {
   constructor(what: string, options?: ErrorOptions) {
     super(`Damaged data: ${what}`, options);
@@ -75,7 +75,7 @@ export function isBlob(value: unknown): value is Buffer {
   return value instanceof Uint8Array;
 }
 
-/** After this nobody knows what the disk holds: the process must end (RAFT.md 37). */
+/** After this nobody knows what the disk holds: the process must end (scenario 37). */
 export function isBrokenDisk(error: unknown): boolean {
   return (
     error instanceof Database.SqliteError &&

@@ -1,4 +1,4 @@
-// How much this tracker has promised, in a small file beside the database (RAFT.md 36). SQLite drops committed transactions without a
+// How much this tracker has promised, in a small file beside the database (scenario 36). SQLite drops committed transactions without a
 // word when a byte of its WAL is flipped; this mark notices that the log is shorter, or the vote older, than what was promised.
 //
 // Written after each commit and before any promise of it leaves, without waiting for the disk: after kill -9 it is exact, after a
@@ -64,7 +64,7 @@ export class DurableMark {
     return newest;
   }
 
-  /** @throws when the disk failed, now or since the last one: the process must end (RAFT.md 37). */
+  /** @throws when the disk failed, now or since the last one: the process must end (scenario 37). */
   write({ index, term, hardTerm, vote }: Promised): void {
     if (this.#syncError) throw this.#syncError;
     const slot = this.#slot;

@@ -1,5 +1,5 @@
 // All that one tracker keeps, in one SQLite file: identity, hard state, log, snapshots, manifests. One durable transaction a batch.
-// Any write error but a full disk ends the process: after a failed fsync nobody knows what the disk holds (RAFT.md 37).
+// Any write error but a full disk ends the process: after a failed fsync nobody knows what the disk holds (scenario 37).
 import assert from 'node:assert';
 import { join } from 'node:path';
 import { MtError } from '../../codec/errors.ts';

@@ -35,7 +35,7 @@ export interface TransferLimits {
 export interface Downloads {
   /**
    * download_file: checks, starts, and answers when the file has its final name (at once with `detach`).
-   * @throws MtError as CONTRACT.md says; NO_SEEDERS and DISK_FULL leave the download running in the daemon.
+   * @throws MtError of many kinds (codec/errors.ts); NO_SEEDERS and DISK_FULL leave the download running in the daemon.
    */
   download(request: DownloadRequest, options: DownloadCallOptions): Promise<DownloadAnswer>;
   /** Every download this daemon remembers, oldest first. */
