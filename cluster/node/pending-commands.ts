@@ -118,10 +118,10 @@ export class PendingCommands {
       this.#answer(pending, { ref: pending.remoteRef, outcome: 'refused', reason });
     } else if (pending) {
       pending.refusal = reason;
-      if (reason === 'too_large' || reason === 'malformed') {
-        this.#take(ref);
-        pending.reject(new MtError('TOO_LARGE', 'The command is larger than the log takes'));
-      } else this.#wait(ref, pending);
+      const final = finalError(reason);
+      if (!final) return this.#wait(ref, pending);
+      this.#take(ref);
+      pending.reject(final);
     }
   }
 
@@ -192,6 +192,15 @@ export class PendingCommands {
     if (answers) answers.push(outcome);
     else this.#answers.set(pending.from, [outcome]);
   }
+}
+
+/** What will be no better when it is sent again; null: it may be. */
+function finalError(reason: string): MtError | null {
+  if (reason === 'too_large') return new MtError('TOO_LARGE', 'The command is larger than the log takes');
+  if (reason === 'malformed') {
+    return new MtError('PROTOCOL', 'The leading tracker cannot read this command', 'Run all trackers in one version.');
+  }
+  return null;
 }
 
 function deadlineError(own: Own, diskFull: boolean): MtError {

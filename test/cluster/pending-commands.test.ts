@@ -42,6 +42,20 @@ test('that it was applied counts, whoever says it', async () => {
   assert.equal(await reply, REPLY);
 });
 
+test('what can never be taken is told so at once', async () => {
+  for (const [reason, code] of [
+    ['too_large', 'TOO_LARGE'],
+    ['malformed', 'PROTOCOL'],
+  ] as const) {
+    const commands = new PendingCommands();
+    const reply = commands.add(COMMAND.slice(), null, 1_000);
+    const [{ ref }] = commands.takeWaiting(true) as [Outgoing];
+    commands.outcome({ ref, outcome: 'refused', reason });
+    assert.ok(isMtError(await reply.catch((error: unknown) => error), code));
+    assert.is(commands.size, 0);
+  }
+});
+
 test('what leaves again is a copy, with its manifest', () => {
   const commands = new PendingCommands();
   const attachment = { hash: new Uint8Array(32), bytes: Uint8Array.of(9) };
