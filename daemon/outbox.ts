@@ -7,7 +7,7 @@ import { isMtError, MtError, toMtError } from '../codec/errors.ts';
 import { diskError, isDiskFull } from './data-dir.ts';
 import type { NewOutboxRow, OutboxRow, OutboxStore } from './store/outbox-store.ts';
 import type { SettingsStore } from './store/settings-store.ts';
-import type { Sqlite } from './store/store.ts';
+import { quickly, type Sqlite, syncStore } from './store/store.ts';
 import { COMMAND_MS_DEFAULT, type CommandSettings, type TrackerClient } from './tracker-client.ts';
 
 const ATTEMPT_MS_MAX = 2_500;
@@ -57,6 +57,7 @@ export class Outbox {
   #inFlight: number | null = null;
   #running: Promise<void> | null = null;
   #lastError: MtError | null = null;
+  #registering: Promise<string> | null = null;
 
   constructor(parts: OutboxParts) {
     this.#parts = parts;
@@ -70,6 +71,11 @@ export class Outbox {
   start(owner: OutboxOwner): void {
     this.#owner = owner;
     this.kick();
+  }
+
+  /** A command will come: what its delivery needs first is done now. */
+  prepare(): void {
+    this.#clientId({ timeoutMs: COMMAND_MS_DEFAULT, signal: this.#closing.signal }).catch(() => {});
   }
 
   /** Remembers a command; call it inside the transaction that makes it necessary, and `kick` or `wait` after that. */
@@ -166,8 +172,11 @@ export class Outbox {
   }
 
   async #send(row: OutboxRow, settings: { timeoutMs: number; signal: AbortSignal }): Promise<unknown> {
-    const { client } = this.#parts;
+    const { client, db } = this.#parts;
     const request = { client_id: await this.#clientId(settings), seq: row.seq, acked: row.seq };
+    // Before its number leaves: after a power loss no other command may get that, and no row before it may come back, whose answer
+    // the trackers forget with it. What was written in between waited for no disk.
+    if (!this.#sent.has(row.seq)) await syncStore(db);
     const full: CommandSettings = {
       ...settings,
       request,
@@ -187,6 +196,13 @@ export class Outbox {
   async #clientId(settings: { timeoutMs: number; signal: AbortSignal }): Promise<string> {
     const known = this.#parts.settings.get('outbox_client');
     if (known) return known;
+    this.#registering ??= this.#register(settings).finally(() => {
+      this.#registering = null;
+    });
+    return await this.#registering;
+  }
+
+  async #register(settings: { timeoutMs: number; signal: AbortSignal }): Promise<string> {
     const made = await this.#parts.client.registerClient(settings);
     this.#parts.settings.set('outbox_client', made);
     return made;
@@ -198,10 +214,13 @@ export class Outbox {
     const row = store.get(seq);
     if (!row) return true;
     try {
-      db.transaction(() => {
+      const forget = db.transaction(() => {
         this.#owner!.delivered(row, delivery);
         store.delete(seq);
-      })();
+      });
+      // What was taken back must not be told after a power loss; what was taken is answered the same when it is told again.
+      if ('error' in delivery) forget();
+      else quickly(db, forget);
     } catch (error) {
       if (!isDiskFull(error)) throw error;
       this.#noRoom(error);

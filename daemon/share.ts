@@ -11,7 +11,7 @@ import { keyOf, type Problem, ShareFiles } from './shares/share-files.ts';
 import type { OutboxRow } from './store/outbox-store.ts';
 import type { StoredSession } from './store/settings-store.ts';
 import type { ShareChange, ShareRecord, ShareStore } from './store/share-store.ts';
-import type { Sqlite } from './store/store.ts';
+import { quickly, type Sqlite } from './store/store.ts';
 import { notLoggedIn } from './tracker-client.ts';
 
 /** How long a finished download waits for the trackers before it is reported with a warning instead. */
@@ -169,6 +169,10 @@ export class Shares implements SharePort, OutboxOwner {
     }
   }
 
+  prepare(): void {
+    this.#parts.outbox.prepare();
+  }
+
   async addDownloaded(share: ServableShare): Promise<string | null> {
     const row = this.#add(share, 'record_share');
     try {
@@ -296,10 +300,12 @@ export class Shares implements SharePort, OutboxOwner {
     const published = method === 'record_share';
     const { userId } = session;
     const record: ShareRecord = { tree: null, ...rest, userId, published, announced: null, ...freshlyRead() };
-    const row = this.#parts.db.transaction(() => {
+    const remember = this.#parts.db.transaction(() => {
       this.#parts.store.put(record, manifest, Date.now());
       return this.#enqueue(session, method, share);
-    })();
+    });
+    // The outbox waits for the disk before it tells anybody.
+    const row = quickly(this.#parts.db, remember);
     this.#records.set(keyOf(record.userId, record), record);
     this.#files.forget(record);
     return row;

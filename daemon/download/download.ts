@@ -35,6 +35,8 @@ export class Download {
   /** Opening, finishing and closing happen one after the other. */
   #work: Promise<void> = Promise.resolve();
   #settling: Promise<void> | null = null;
+  /** Its row, with what the `.part` file is, survives a power loss. */
+  #noted: Promise<void> = Promise.resolve();
   #isStopped = true;
   #located: LocatedFile | null;
   /** Since when no linked peer has a piece we lack; on the clock of performance.now(). null: one has. */
@@ -183,7 +185,7 @@ export class Download {
   async #run(): Promise<void> {
     const { phase } = this.#record;
     if (this.#isStopped || (phase !== 'downloading' && phase !== 'finishing')) return;
-    if (phase === 'finishing' && !this.#open && (await isInPlace(this.#record))) {
+    if (!this.#open && (await this.#hadFinalName())) {
       await giveFinalName(this.#record);
       return await this.#conclude();
     }
@@ -192,6 +194,7 @@ export class Download {
       onDiskError: (error) => this.#onError(error),
       onRefused: (error) => this.fail(error),
     });
+    await this.#noteFile(this.#open.file);
     if (this.#open.isWhole) return await this.#finish();
     const toCome = (await this.#open.bytesToCome()) + roomToFinish(this.#record);
     const problem = await findSpaceProblem(this.#record.partPath, toCome);
@@ -200,6 +203,26 @@ export class Download {
     const located = this.#located;
     this.#located = null;
     this.#open.connect(located);
+  }
+
+  /** An earlier run gave it its final name, and noted so unless the power failed first. */
+  async #hadFinalName(): Promise<boolean> {
+    const { phase, bootId: notedIn } = this.#record;
+    const mayBeUntold = notedIn !== null && notedIn !== bootId().toString('hex');
+    return (phase === 'finishing' || mayBeUntold) && (await isInPlace(this.#record));
+  }
+
+  /**
+   * Notes which file it is, long before that has its final name: after a power loss, one that has it must not be taken for one that
+   * is still to be fetched. Other threads wait for the disk meanwhile. A directory's place is known when it is unpacked.
+   */
+  async #noteFile(file: PieceFile): Promise<void> {
+    if (!isDirectory(this.#record)) {
+      const { ino } = await file.stat();
+      this.#change({ inode: ino, bootId: bootId().toString('hex') });
+    }
+    this.#noted = this.#context.store.sync();
+    this.#noted.catch((error: unknown) => this.#context.log.warn({ err: error }, 'a download is not synced'));
   }
 
   #disconnect(): void {
@@ -236,9 +259,7 @@ export class Download {
     const open = this.#open;
     if (this.#isStopped || !this.isActive || !open?.isWhole) return;
     this.#disconnect();
-    const isTree = isDirectory(this.#record);
-    const inode = isTree ? null : (await open.file.stat()).ino;
-    this.#change({ phase: 'finishing', reasonCode: null, reason: null, inode });
+    this.#change({ phase: 'finishing', reasonCode: null, reason: null });
     const { file, hash } = open;
     if (!(await checkWhole(this.#record, { file, hash, disk: this.#context.resources.disk }))) {
       const { partPath } = this.#record;
@@ -247,13 +268,13 @@ export class Download {
       await this.#close();
       return await this.#run();
     }
-    if (isTree) {
+    if (isDirectory(this.#record)) {
       const unpacked = await unpackDownload(this.#record, () => this.#isStopped || !this.isActive);
       if (unpacked === null) return;
       this.#change({ inode: unpacked });
+      await this.#context.store.sync();
     }
-    // After a power loss, a file with its final name must not be taken for one that is still to be fetched.
-    await this.#context.store.sync();
+    await this.#noted.catch(() => this.#context.store.sync());
     await giveFinalName(this.#record);
     await this.#conclude();
   }
@@ -268,9 +289,9 @@ export class Download {
     const recorded = ports.shares.addDownloaded(share);
     recorded.catch(() => {});
     if (open) serving.becomeShare(this.#record, open.swarm, share);
-    this.#change({ phase: 'complete', bootId: bootId().toString('hex') });
+    this.#change({ phase: 'complete' });
     if (open) this.#settling = this.#settle(open.file, recorded);
-    else if (isDirectory(this.#record)) this.#settling = this.#settleLate(); // its content is still there
+    else this.#then(() => this.#settleLate());
     this.#end({ warning: await recorded });
   }
 

@@ -59,7 +59,10 @@ export async function checkWhole(
 export async function isInPlace(record: DownloadRecord): Promise<boolean> {
   if (record.inode === null) return false;
   try {
-    return (await lstat(record.destination, { bigint: true })).ino === record.inode;
+    const stat = await lstat(record.destination, { bigint: true });
+    // Of another size it is somebody else's by now: inode numbers are used again.
+    const isOurs = isDirectory(record) ? stat.isDirectory() : stat.isFile() && stat.size === BigInt(record.sizeBytes);
+    return isOurs && stat.ino === record.inode;
   } catch {
     return false;
   }

@@ -177,9 +177,7 @@ export class DownloadManager implements Managed {
     const download = new Download(this.#context, record, 0, located);
     this.#downloads.set(key, download);
     download.start();
-    this.#context.store
-      .sync()
-      .catch((error: unknown) => this.#context.log.warn({ err: error }, 'a download is not synced'));
+    this.#context.ports.shares.prepare();
     return download;
   }
 

@@ -135,6 +135,8 @@ export interface SharePort {
   find(file: FileRef): ServableShare | null;
   /** The file behind a share is gone or another one now: it is no longer served, and shown so. */
   reportChanged(file: FileRef, state: 'missing' | 'changed'): void;
+  /** A download begins: what its end will need of the trackers, and need not wait for its end, is done now. */
+  prepare(): void;
   /**
    * A finished download becomes a share: remembered first, then recorded with the trackers (by the outbox when they have no quorum).
    * @returns null, or a warning when the trackers do not know of it yet.

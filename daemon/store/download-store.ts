@@ -1,10 +1,9 @@
 // Rows of `downloads`: what this daemon downloads and has downloaded, for every user who used it. Verified pieces are not here
 // but in each download's map (disk/resume.ts). Writes survive a kill -9 at once and a power loss after `sync`: an fsync in every
 // write would hold up the thread that moves the content, by hundreds of milliseconds when the disk is busy.
-import { open } from 'node:fs/promises';
 import type { Statement } from 'better-sqlite3';
 import type { FileRef } from '../download/types.ts';
-import type { Sqlite } from './store.ts';
+import { quickly, type Sqlite, syncStore } from './store.ts';
 
 /**
  *     downloading ◀──▶ paused          finishing: all pieces are verified, the file is on its way to its final name
@@ -157,20 +156,10 @@ export class DownloadStore {
 
   /** Everything written so far survives a power loss when this returns. Other threads do the waiting. */
   async sync(): Promise<void> {
-    const wal = await open(`${this.#db.name}-wal`, 'r+');
-    try {
-      await wal.datasync();
-    } finally {
-      await wal.close();
-    }
+    await syncStore(this.#db);
   }
 
   #quickly<P extends unknown[]>(statement: Statement<P>, ...values: P) {
-    this.#db.pragma('synchronous = NORMAL');
-    try {
-      return statement.run(...values);
-    } finally {
-      this.#db.pragma('synchronous = FULL');
-    }
+    return quickly(this.#db, () => statement.run(...values));
   }
 }

@@ -52,9 +52,9 @@ CREATE TABLE downloads (
   state         TEXT NOT NULL,    -- downloading, finishing, complete, failed or paused
   reason_code   TEXT,             -- why it failed or was paused by itself; null: neither
   reason        TEXT,             -- the same as a sentence
-  inode         TEXT,             -- decimal, of the data file from `finishing` on: tells whether it has been renamed already
+  inode         TEXT,             -- decimal, of the data file: tells whether it has been renamed already
   settled       INTEGER NOT NULL, -- 1: complete and surely on the disk
-  boot_id       TEXT,             -- boot in which it was completed: without settled and after another boot it is checked again
+  boot_id       TEXT,             -- boot in which the inode was noted: after another one, it may have been renamed without a word here
   created_at    INTEGER NOT NULL, -- Unix ms
   UNIQUE (user_id, group_id, file_name)
 ) STRICT;

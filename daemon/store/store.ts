@@ -2,6 +2,7 @@
 // the business of one repository a concern, beside this file.
 import assert from 'node:assert';
 import { readFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import Database from 'better-sqlite3';
 import { MtError } from '../../codec/errors.ts';
 
@@ -51,6 +52,26 @@ export function openStore(path: string): Sqlite {
   } catch (error) {
     db.close();
     throw error;
+  }
+}
+
+/** Writes without waiting for the disk: what `work` did survives a kill -9 at once, a power loss with the next durable write or `sync`. */
+export function quickly<T>(db: Sqlite, work: () => T): T {
+  db.pragma('synchronous = NORMAL');
+  try {
+    return work();
+  } finally {
+    setDurable(db);
+  }
+}
+
+/** Everything written so far survives a power loss when this returns. Other threads do the waiting. */
+export async function syncStore(db: Sqlite): Promise<void> {
+  const wal = await open(`${db.name}-wal`, 'r+');
+  try {
+    await wal.datasync();
+  } finally {
+    await wal.close();
   }
 }
 

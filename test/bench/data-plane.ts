@@ -255,6 +255,7 @@ function portsOf(
     },
     shares: {
       find: () => (seeder ? null : share),
+      prepare: () => {},
       reportChanged: () => {},
       addDownloaded: async () => null,
       giveUp: () => {},

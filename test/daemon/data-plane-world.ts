@@ -230,6 +230,7 @@ export class World {
       trackers: this.#trackersOf(daemon),
       shares: {
         find: ({ fileName }: FileRef) => daemon.shares.get(fileName) ?? null,
+        prepare: () => {},
         reportChanged: ({ fileName }) => void daemon.shares.delete(fileName),
         addDownloaded: async (share) => {
           daemon.shares.set(share.fileName, share);

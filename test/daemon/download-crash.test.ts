@@ -6,6 +6,7 @@ import {
   linkSync,
   openSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -100,6 +101,38 @@ test('power lost before the sync: what is damaged is found and fetched again', a
   await bob.start();
   await until('the damage is found', () => bob.log.some((line) => line.includes('lost pieces with the power')));
   await isComplete(context);
+});
+
+test('power lost between the last name and the sync: what is damaged is found and fetched again', async (context) => {
+  const { bob } = context;
+  const map = setBack(context, 'finishing', 'ab'.repeat(16));
+  writeFileSync(map, mapOf(context, Buffer.alloc(16, 7), [0, 1], [2, 3, 4, 5, 6]));
+  const file = openSync(bob.path('file'), 'r+');
+  writeSync(file, Buffer.alloc(65_536), 0, 65_536, 3 * 65_536);
+  await bob.start();
+  await until('the damage is found', () => bob.log.some((line) => line.includes('lost pieces with the power')));
+  await isComplete(context);
+});
+
+test('power lost, and with it the word that the file had its name: nothing is fetched again', async (context) => {
+  const { bob, alice } = context;
+  const map = setBack(context, 'downloading', 'ab'.repeat(16));
+  writeFileSync(map, mapOf(context, Buffer.alloc(16, 7), [0, 1], [2, 3, 4, 5, 6]));
+  await alice.stop();
+  await bob.start();
+  await isComplete(context);
+  await until('it is settled', () => !existsSync(map));
+});
+
+test("another file of that name is the user's, whatever its inode", async (context) => {
+  const { bob, content } = context;
+  setBack(context, 'downloading', 'ab'.repeat(16));
+  // The same inode, as file systems give it out again.
+  writeFileSync(bob.path('file'), 'of the user');
+  await bob.start();
+  await until('it is fetched', () => bob.row('file')?.reason_code === 'DESTINATION_EXISTS');
+  assert.is(readFileSync(bob.path('file'), 'utf8'), 'of the user');
+  assert.is(statSync(bob.path('file.part')).size, content.length);
 });
 
 test('power lost before the sync, but nothing with it', async (context) => {

@@ -1,5 +1,6 @@
 // Shares and the outbox behind them: what is remembered when trackers fail, answer late, or this process dies in between.
 import { lstatSync, mkdtempSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
@@ -100,6 +101,57 @@ test('published: the trackers know, and it can be found', async () => {
   assert.is(shares.find(FILE)?.path, join(directory, 'file.bin'));
   assert.is((await shares.list())[0]!.state, 'shared');
   assert.is(outbox.size, 0);
+});
+
+test('its number leaves when the disk has it: else another command could get that after a power loss', async () => {
+  const directory = temporary();
+  const handle = await open(join(directory, 'any'), 'w');
+  const prototype = Object.getPrototypeOf(handle) as FileHandle;
+  await handle.close();
+  const events: string[] = [];
+  const { datasync } = prototype;
+  cleanups.push(() => Object.assign(prototype, { datasync }));
+  let store = '';
+  Object.assign(prototype, {
+    async datasync(this: FileHandle) {
+      // Rows that SQLite has written into its log, whether or not that is on the disk.
+      const db = openStore(store);
+      const { rows } = db.prepare('SELECT count(*) AS rows FROM outbox').get() as { rows: number };
+      db.close();
+      await datasync.call(this);
+      events.push(`${rows} on the disk`);
+    },
+  });
+  const one = await tracker({
+    record_share: () => {
+      events.push('told');
+      return {};
+    },
+  });
+  store = join(directory, 'store.sqlite');
+  const { shares, outbox } = daemon(directory, [one.address]);
+  assert.is(await shares.addDownloaded(share(directory)), null);
+  assert.is(await shares.addDownloaded(share(directory)), null);
+  await until('delivered', () => outbox.size === 0);
+  assert.equal(events, ['1 on the disk', 'told', '1 on the disk', 'told']);
+});
+
+test('registered with the trackers while the download still runs', async () => {
+  const directory = temporary();
+  let registered = 0;
+  const one = await tracker({
+    register_client: () => {
+      registered++;
+      return { client_id: 'c'.repeat(32) };
+    },
+    record_share: () => ({}),
+  });
+  const { shares, client } = daemon(directory, [one.address]);
+  shares.prepare();
+  shares.prepare();
+  await until('it is registered', () => registered > 0 && client.tracker !== null);
+  assert.is(await shares.addDownloaded(share(directory)), null);
+  assert.is(registered, 1);
 });
 
 test('refused by the trackers: no share', async () => {
