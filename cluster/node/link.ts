@@ -62,6 +62,14 @@ export class Link {
     this.#connection?.close();
   }
 
+  /** The other tracker has dialled us, so it is there: what is left of a backoff is not waited out. */
+  dialNow(): void {
+    this.#failures = 0;
+    if (this.#timer === undefined || this.#closed) return; // up, or dialling
+    clearTimeout(this.#timer);
+    void this.#dial();
+  }
+
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
@@ -70,6 +78,7 @@ export class Link {
 
   async #dial(): Promise<void> {
     const { identity, key, hello: ownHello } = this.#options;
+    this.#timer = undefined;
     try {
       const socket = await dial(this.address, this.number, identity, key);
       if (this.#closed) {

@@ -164,6 +164,8 @@ export class Links {
         }
         const ready: AcceptedLink = { hello: theirs, send: (type, payload) => connection.send(type, payload) };
         peer = ready;
+        // It may just have come back: votes and acknowledgements for it need our own link.
+        this.#links.get(number)?.dialNow();
         try {
           for (const [type, payload] of early) this.#onFrame(ready, type, payload);
         } catch (error) {
