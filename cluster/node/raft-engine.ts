@@ -155,14 +155,16 @@ export class RaftEngine implements Engine, DriverHost {
   }
 
   /**
-   * Before a planned stop: another voter leads, and what waits for an answer here gets it. Takes no longer than `maxMs`.
+   * Before a planned stop: another voter leads, heard to do so, and what waits for an answer here gets it. Takes no longer than
+   * `maxMs`.
    */
   async handOver(maxMs: number): Promise<void> {
     const deadlineMs = performance.now() + maxMs;
-    if (this.isLeader && this.#membership.voters.length > 1) {
-      await Promise.race([this.transfer(null), sleep(maxMs, undefined, { ref: false })]);
-    }
-    while (this.#commands.size > 0 && performance.now() < deadlineMs) await sleep(DRAIN_LOOK_MS);
+    const handsOver = this.isLeader && this.#membership.voters.length > 1;
+    if (handsOver) await Promise.race([this.transfer(null), sleep(maxMs, undefined, { ref: false })]);
+    // A word in the heir's term ends ours, maybe before its request for our vote is here: that vote may be the one it needs.
+    const isOver = () => this.#commands.size === 0 && !(handsOver && this.#leader === null);
+    while (!isOver() && performance.now() < deadlineMs) await sleep(DRAIN_LOOK_MS);
   }
 
   // What links bring.
