@@ -1,5 +1,5 @@
-// What a soak does to its trackers, one thing after another, drawn from a seed: kill -9 of one or two, freezes, wiped disks, flipped
-// bits, full disks. At most one disk at a time is wiped or damaged, and only while the others are whole: the cluster promises no more.
+// What a soak does to its trackers, one thing after another, drawn from a seed: kill -9 of one or two, planned stops, freezes, wiped
+// disks, flipped bits, full disks. At most one disk at a time is wiped or damaged, and only while the others are whole: the cluster promises no more.
 import { execFileSync } from 'node:child_process';
 import {
   closeSync,
@@ -19,11 +19,12 @@ import { pause } from '../bench/closed-loop.ts';
 import type { World } from '../harness/world.ts';
 import type { Prng } from '../sim/prng.ts';
 
-export type FaultKind = 'kill' | 'double kill' | 'freeze' | 'wipe' | 'flipped bit' | 'full disk';
+export type FaultKind = 'kill' | 'double kill' | 'planned stop' | 'freeze' | 'wipe' | 'flipped bit' | 'full disk';
 
 const WEIGHTS: readonly [FaultKind, number][] = [
   ['kill', 60],
   ['double kill', 8],
+  ['planned stop', 20],
   ['freeze', 12],
   ['wipe', 6],
   ['flipped bit', 8],
@@ -96,6 +97,8 @@ export class Faults {
         return this.#down([await this.#victim()]);
       case 'double kill':
         return this.#down(this.#random.shuffle(this.#numbers).slice(1));
+      case 'planned stop':
+        return this.#stop(await this.#victim());
       case 'freeze': {
         const program = this.#world.trackers.get(await this.#victim())!;
         program.freeze();
@@ -118,6 +121,20 @@ export class Faults {
     for (const number of numbers) meanwhile(number);
     await this.#wait(DOWN_MS);
     for (const number of numbers) this.launch(number);
+    return true;
+  }
+
+  /** SIGTERM: a leader hands over first. @throws when it does not end well. */
+  async #stop(number: number): Promise<boolean> {
+    const program = this.#world.trackers.get(number)!;
+    const hasStarted = program.ready(WELL_MS).then(
+      () => true,
+      () => false,
+    );
+    if (!(await hasStarted)) return false; // it may not know the signal yet
+    await program.stop();
+    await this.#wait(DOWN_MS);
+    this.launch(number);
     return true;
   }
 
