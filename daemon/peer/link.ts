@@ -84,7 +84,12 @@ export class PeerLink {
   readonly #socket: TLSSocket;
   /** When a block was last taken by the kernel, or the first one began to wait. */
   #takenAtMs = 0;
+  /** Control frames that wait for the end of the turn, or of the block that is being written. */
   #pending: Buffer[] = [];
+  #pendingBytes = 0;
+  /** Content that waits for the block that is being written, so that what is said meanwhile goes before it. */
+  readonly #queue: { bytes: Buffer; done: () => void }[] = [];
+  #isWriting = false;
   #over: MtError | null = null;
   #heardAtMs = performance.now();
   #saidAtMs = performance.now();
@@ -173,14 +178,11 @@ export class PeerLink {
    * @param done called when the kernel has it, or the link has ended: the memory is free again.
    */
   sendContent(bytes: Buffer, done: () => void): void {
-    this.#flush();
+    if (this.#over) return void setImmediate(done);
     this.#saidAtMs = performance.now();
     if (this.unsentBlocks++ === 0) this.#takenAtMs = this.#saidAtMs;
-    this.#socket.write(bytes, () => {
-      this.unsentBlocks--;
-      this.#takenAtMs = performance.now();
-      done();
-    });
+    this.#queue.push({ bytes, done });
+    this.#flush();
   }
 
   get isPaused(): boolean {
@@ -202,7 +204,8 @@ export class PeerLink {
   close(error: MtError = new MtError('CLOSED', 'The link was closed')): void {
     if (this.#over) return;
     if (isMtError(error, 'FORBIDDEN', 'NO_SUCH_SHARE', 'OVERLOADED')) this.#say('refused', error.toWire());
-    this.#flush();
+    for (const { done } of this.#queue.splice(0)) setImmediate(done);
+    this.#writePending();
     this.#over = error;
     clearInterval(this.#timer);
     this.#socket.end();
@@ -228,16 +231,38 @@ export class PeerLink {
     if (this.#over) return;
     if (this.#pending.length === 0) setImmediate(() => this.#flush());
     this.#pending.push(frame);
+    this.#pendingBytes += frame.length;
   }
 
-  /** Frames of one turn of the event loop leave as one record. */
+  /**
+   * Frames of one turn of the event loop leave as one record, then the next block. The stream gets one block at a time: TLS copies
+   * all that waits in it into one piece of memory, made anew each time.
+   */
   #flush(): void {
-    if (this.#pending.length === 0 || this.#over) return;
-    const bytes = this.#pending.length === 1 ? this.#pending[0]! : Buffer.concat(this.#pending);
+    if (this.#over) return;
+    const waiting = this.#pendingBytes + this.#socket.writableLength;
+    if (waiting > UNSENT_BYTES_MAX) return this.fail(new MtError('CLOSED', 'The peer does not read'));
+    if (this.#isWriting) return;
+    this.#writePending();
+    const next = this.#queue.shift();
+    if (!next) return;
+    this.#isWriting = true;
+    this.#socket.write(next.bytes, () => {
+      this.#isWriting = false;
+      this.unsentBlocks--;
+      this.#takenAtMs = performance.now();
+      next.done();
+      this.#flush();
+    });
+  }
+
+  #writePending(): void {
+    if (this.#pending.length === 0) return;
+    const bytes = this.#pending.length === 1 ? this.#pending[0]! : Buffer.concat(this.#pending, this.#pendingBytes);
     this.#pending = [];
+    this.#pendingBytes = 0;
     this.#saidAtMs = performance.now();
     this.#socket.write(bytes);
-    if (this.#socket.writableLength > UNSENT_BYTES_MAX) this.fail(new MtError('CLOSED', 'The peer does not read'));
   }
 
   #checkAlive(): void {
