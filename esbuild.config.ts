@@ -7,7 +7,18 @@ import { basename, join } from 'node:path';
 import { type BuildOptions, build, type PluginBuild } from 'esbuild';
 
 /** The daemons run for weeks: packages stay outside, as they were installed. */
-const DAEMON: BuildOptions = { format: 'esm', packages: 'external' };
+const TRACKER: BuildOptions = { format: 'esm', packages: 'external' };
+
+/**
+ * Many run on one machine, so that what its text takes of the heap counts: of small packages, the parts that are used come along (valibot
+ * alone would be 400 KB), and comments, which double the text as soon as one of them has a letter beyond Latin-1, stay here.
+ */
+const PEER: BuildOptions = {
+  format: 'esm',
+  external: ['better-sqlite3', 'cbor-x', 'pino', 'prom-client'],
+  minifyWhitespace: true,
+  lineLimit: 120, // a stack still says where; node --enable-source-maps says it in our own lines
+};
 
 /**
  * `mt` starts for every command, so that starting is what it costs: one file with everything in it, in the module system
@@ -16,6 +27,9 @@ const DAEMON: BuildOptions = { format: 'esm', packages: 'external' };
 const COMMAND_LINE: BuildOptions = {
   format: 'cjs',
   outExtension: { '.js': '.cjs' },
+  // A third less to read at each start: 3 ms of CPU. Names stay as they are.
+  minifyWhitespace: true,
+  minifySyntax: true,
   // Without its native helper, which takes 4 ms to load and gains nothing on small messages.
   alias: { 'cbor-x': join(import.meta.dirname, 'node_modules/cbor-x/index.js') },
   plugins: [{ name: 'oclif-inline-requires', setup: inlineRequires }],
@@ -42,7 +56,7 @@ function inlineRequires(build: PluginBuild): void {
   });
 }
 
-const PROGRAMS: Record<string, BuildOptions> = { cluster: DAEMON, daemon: DAEMON, cli: COMMAND_LINE };
+const PROGRAMS: Record<string, BuildOptions> = { cluster: TRACKER, daemon: PEER, cli: COMMAND_LINE };
 const root = import.meta.dirname;
 const chosen = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(PROGRAMS);
 

@@ -1,6 +1,7 @@
 // The data directory: made private, held by one daemon at a time, and the place of this daemon's key and certificate.
 // The lock is SQLite's own on a file of its own: the kernel frees it however the holder ends.
 
+import { execFile } from 'node:child_process';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import {
   chmodSync,
@@ -14,11 +15,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import { MtError } from '../codec/errors.ts';
-import { fingerprintOf, makeDaemonIdentity, type TlsIdentity } from '../codec/identity.ts';
+import { fingerprintOf, type TlsIdentity } from '../codec/identity.ts';
 import { type Address, formatAddress } from '../codec/ids.ts';
 import type { DaemonArguments } from './arguments.ts';
+import { workerUrl } from './disk/worker-url.ts';
 import { dataFiles } from './paths.ts';
 
 export interface DataDir {
@@ -66,11 +69,10 @@ export function openDataDir(args: DaemonArguments): DataDir {
  * @throws MtError INTERNAL when the file is there but damaged.
  */
 export async function loadIdentity(path: string): Promise<TlsIdentity> {
-  const text = readIfThere(path);
+  let text = readIfThere(path);
   if (text === null) {
-    const made = await makeDaemonIdentity(Date.now());
-    writeDurably(path, `${made.keyPem.trim()}\n${made.certPem.trim()}\n`);
-    return made;
+    text = await makeIdentity();
+    writeDurably(path, text);
   }
   if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
   const keyPem = /-----BEGIN PRIVATE KEY-----[^-]+-----END PRIVATE KEY-----/.exec(text)?.[0];
@@ -87,6 +89,15 @@ export async function loadIdentity(path: string): Promise<TlsIdentity> {
       { cause },
     );
   }
+}
+
+/** Key and certificate as the file has them, from a process that ends before this returns (identity-worker.ts says why). */
+function makeIdentity(): Promise<string> {
+  const program = fileURLToPath(workerUrl('identity-worker', import.meta.url));
+  return new Promise((resolve, reject) => {
+    // Not promisified: that error would hold the output, and the output is a key.
+    execFile(process.execPath, [program], (error, text) => (error ? reject(error) : resolve(text)));
+  });
 }
 
 function locked(args: DaemonArguments, runningFile: string): MtError {

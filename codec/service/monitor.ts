@@ -1,6 +1,6 @@
 // The opt-in window for monitoring: /metrics for Prometheus, /healthz (it lives) and /readyz (it can serve) on a loopback port. Shows
 // numbers only: no name of a user, group or file. Asked by nobody, it costs nothing.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
 import { MtError } from '../errors.ts';
@@ -26,6 +26,8 @@ export interface Monitor {
 
 /** @throws MtError ADDRESS_IN_USE, PERMISSION */
 export async function startMonitor(options: MonitorOptions): Promise<Monitor> {
+  // Named as an import, the module brings its WebSocket and all of undici along (4 MB): only who is to be asked loads it.
+  const { createServer } = await import('node:http');
   const server = createServer(
     { requestTimeout: REQUEST_MS_MAX, headersTimeout: REQUEST_MS_MAX },
     (request, response) => {

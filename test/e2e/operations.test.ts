@@ -121,7 +121,7 @@ test(
 );
 
 test(
-  'mt daemon starts a daemon in the background, shows it, and stops it',
+  'mt daemon starts a daemon in the background, small, shows it, and stops it',
   inWorld(async (world) => {
     const daemon = world.daemon('ann');
     const { stdout } = spawnSync(process.execPath, [BINS.peerd, ...daemon.args, '--print-config'], { env: world.env });
@@ -132,6 +132,8 @@ test(
     try {
       assert.is((await daemon.ok<{ pid: number }>('daemon', 'status')).pid, pid);
       assert.is((await daemon.ok<{ pid: number }>('daemon', 'start', ...config)).pid, pid, 'twice is once');
+      const ownMiB = Number(/RssAnon:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
+      assert.ok(ownMiB < 30, `its first start left ${ownMiB} MiB of its own: what is needed once does not stay`);
       const log = daemon.path('data', 'peerd.log');
       assert.ok(existsSync(log));
       const second = await other(world, daemon);
