@@ -49,7 +49,7 @@ async function runOrShow(args: TrackerArguments): Promise<void> {
 }
 
 async function runTracker(args: TrackerArguments): Promise<void> {
-  boundYoungGeneration(YOUNG_GENERATION_MIB);
+  const onLoading = boundYoungGeneration(YOUNG_GENERATION_MIB);
   const info = readTrackerInfo(args.trackerInfoFile, args.trackerInfoShown);
   const listen = args.listen ?? info.addresses[args.number - 1];
   if (!listen) {
@@ -74,7 +74,7 @@ async function runTracker(args: TrackerArguments): Promise<void> {
     log.warn('this tracker was removed from its cluster: it stops');
     stop();
   };
-  const supervisor = new Supervisor({ ...args, addresses, listen, key, log, onFatal: fatal, onRemoved });
+  const supervisor = new Supervisor({ ...args, addresses, listen, key, log, onLoading, onFatal: fatal, onRemoved });
   const monitor = args.metricsPort === null ? null : await monitorTracker(args.metricsPort, supervisor);
   if (monitor) log.info({ port: monitor.port }, 'metrics are served on loopback');
   const stop = stopWhenAsked(async () => {

@@ -47,6 +47,8 @@ export interface TrackerConfig {
   readonly onRemoved?: () => void;
   /** Something that must not be: the process cannot go on. */
   readonly onFatal: (error: unknown) => void;
+  /** Called every few ms while what is on disk is loaded, and the event loop waits. */
+  readonly onLoading?: () => void;
   /** Told how long each durable commit took, in ms. */
   readonly onCommit?: (elapsedMs: number) => void;
 }
@@ -238,7 +240,7 @@ export class Tracker {
     this.#member = new Member({
       number,
       store: this.#store,
-      state: loadState(this.#store, sha256),
+      state: loadState(this.#store, sha256, this.#config.onLoading),
       links: this.#links,
       key,
       log,

@@ -13,6 +13,9 @@ import { contentOf, type EntryRow, type EventLog } from './event-log.ts';
 import type { Snapshot, SnapshotTable } from './snapshot-table.ts';
 import type { Store } from './store.ts';
 
+/** Rows that are applied between two reports of progress. */
+const PROGRESS_ROWS = 500;
+
 export interface Replayed {
   readonly row: EntryRow;
   /** Null for entries that carry no command. */
@@ -65,16 +68,17 @@ export function* applyRows(log: EventLog, state: State, chain: Uint8Array, upTo:
 
 /**
  * The state as far as it is known to be committed: the newest snapshot and the entries behind it. Every row that the consensus core
- * can see is verified before anybody votes by it. @throws DamageError
+ * can see is verified before anybody votes by it.
+ * @param onProgress called every few ms: the event loop waits for all of it. @throws DamageError
  */
-export function loadState({ snapshots, log, hardState }: Store, sha256: Sha256): State {
+export function loadState({ snapshots, log, hardState }: Store, sha256: Sha256, onProgress = () => {}): State {
   const snapshot = snapshots.newest();
   const first = log.firstIndex();
   const chain = verifyRows(log, log.chainAt(first - 1), first, snapshot.meta.index);
   if (Buffer.compare(chain, snapshot.chain) !== 0) throw new DamageError('the log does not lead to the snapshot');
-  const state = restoreSnapshot(snapshots, snapshot, sha256);
+  const state = restoreSnapshot(snapshots, snapshot, sha256, onProgress);
   const upTo = Math.min(hardState.commit, log.lastIndex());
-  for (const _ of applyRows(log, state, chain, upTo));
+  for (const { row } of applyRows(log, state, chain, upTo)) if (row.log_index % PROGRESS_ROWS === 0) onProgress();
   verifyRows(log, log.chainAt(state.index), state.index + 1, log.lastIndex());
   return state;
 }
@@ -99,11 +103,19 @@ function verifyNext(row: EntryRow, index: number, previous: Uint8Array): Uint8Ar
 }
 
 /** The state of a snapshot; the empty one for the founding one. @throws DamageError */
-export function restoreSnapshot(snapshots: SnapshotTable, snapshot: Snapshot, sha256: Sha256): State {
+export function restoreSnapshot(
+  snapshots: SnapshotTable,
+  snapshot: Snapshot,
+  sha256: Sha256,
+  onProgress = () => {},
+): State {
   if (snapshot.chunkCount === 0) return emptyState();
   try {
     const reader = new SnapshotReader(sha256);
-    for (const chunk of snapshots.chunks(snapshot)) reader.push(chunk);
+    for (const chunk of snapshots.chunks(snapshot)) {
+      reader.push(chunk);
+      onProgress();
+    }
     return reader.finish();
   } catch (cause) {
     if (cause instanceof MtError) throw new DamageError(`the snapshot (${cause.message})`, { cause });

@@ -8,8 +8,11 @@ const MiB = 1024 * 1024;
 /** It doubles at most once in so short a time. */
 const LOOK_MS = 100;
 
-/** @param semiSpaceMiB of one of the three semi-spaces; a power of two. */
-export function boundYoungGeneration(semiSpaceMiB: number): void {
+/**
+ * @param semiSpaceMiB of one of the three semi-spaces; a power of two.
+ * @returns looks now: for work that keeps the event loop waiting.
+ */
+export function boundYoungGeneration(semiSpaceMiB: number): () => void {
   let isGrowing = true;
   const look = () => {
     const size = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')?.space_size ?? 0;
@@ -21,4 +24,5 @@ export function boundYoungGeneration(semiSpaceMiB: number): void {
   };
   look();
   setInterval(look, LOOK_MS).unref();
+  return look;
 }

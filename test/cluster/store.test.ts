@@ -5,9 +5,13 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { sha256 } from '../../cluster/node/digest.ts';
 import type { Entry, Write } from '../../cluster/raft/types.ts';
+import { takeSnapshot } from '../../cluster/state/snapshot.ts';
 import { attach, attachmentOf } from '../../cluster/store/attachments.ts';
 import { DamageError } from '../../cluster/store/database.ts';
+import { loadState } from '../../cluster/store/replay.ts';
+import { hashOfChunks } from '../../cluster/store/snapshot-table.ts';
 import { DATABASE_FILE, Store } from '../../cluster/store/store.ts';
 import { encodeManifest, manifestHash } from '../../codec/manifest.ts';
 import type { HistoryRow } from '../../codec/tracker-link.ts';
@@ -213,6 +217,28 @@ test('the log goes on after an installed snapshot, and history stays', ({ dir })
   }
   damage(dir, `UPDATE snapshot_chunks SET data = x'0011'`);
   assert.throws(() => [...store.snapshots.chunks(store.snapshots.newest())], /the snapshot at 10/);
+  store.close();
+});
+
+test('loading tells of its progress, in the log and in the snapshot', ({ dir }) => {
+  const store = new Store(dir, 1, INCARNATION);
+  const noops = range(1, 1_200).map((noop): Entry => ({ ...noop, kind: 'noop' }));
+  store.commit({ writes: [write(1, noops)], commit: 1_200, received: () => null });
+  let told = 0;
+  const state = loadState(store, sha256, () => told++);
+  assert.is(state.index, 1_200);
+  assert.is(told, 2);
+  const chunks: Uint8Array[] = [];
+  const taken = takeSnapshot(state, sha256);
+  for (let chunk = taken.next(); chunk; chunk = taken.next()) chunks.push(chunk);
+  for (const [position, chunk] of chunks.entries()) store.snapshots.putChunk(1_200, position, chunk);
+  const meta = { ...store.snapshots.newest().meta, index: 1_200, term: 1 };
+  const size = chunks.reduce((sum, { length }) => sum + length, 0);
+  const chain = store.log.chainAt(1_200);
+  store.completeSnapshot({ meta, chain, chunkCount: chunks.length, size, hash: hashOfChunks(chunks) }, 10, []);
+  told = 0;
+  assert.is(loadState(store, sha256, () => told++).index, 1_200);
+  assert.is(told, chunks.length);
   store.close();
 });
 
