@@ -1,8 +1,9 @@
 // Who hashes and writes received pieces, by the size of their file. A thread costs as much to start (50 ms of a core, 20 MiB) as
-// hashing 64 MiB does, so a small file has none. One thread keeps up with a line until the whole hash comes on top for long.
+// hashing 64 MiB does, and two messages a job after that, so a small file has none. One thread and the main thread keep up with a
+// line until the whole hash comes on top for long.
 //
-//   up to 64 MiB   the main thread hashes a piece at a time (a millisecond at most), and the kernel's threads write
-//   up to 512 MiB  one thread verifies, writes, and follows with the SHA-1 of the whole file
+//   up to 256 MiB  the main thread hashes a piece at a time (a millisecond at most), and the kernel's threads write
+//   up to 512 MiB  one thread verifies and writes; the main thread, which has less to do, follows with the SHA-1 of the whole file
 //   beyond         one thread verifies and writes, one follows, so that the whole hash never holds up the pieces
 import { read, write } from 'node:fs';
 import { Worker } from 'node:worker_threads';
@@ -11,7 +12,7 @@ import { type PieceAnswer, type PieceIo, type PieceJob, PieceJobs } from './piec
 import { workerUrl } from './worker-url.ts';
 
 const MIB = 1024 * 1024;
-const WITHOUT_THREAD_BYTES_MAX = 64 * MIB;
+const WITHOUT_THREAD_BYTES_MAX = 256 * MIB;
 const ONE_THREAD_BYTES_MAX = 512 * MIB;
 
 /** Content is not on a worker's heap, only small messages are: it need not grow to Node's defaults. */
@@ -194,7 +195,7 @@ export class PieceDisk {
   }
 
   #followerOf(fileBytes: number): Lane {
-    return fileBytes <= ONE_THREAD_BYTES_MAX ? this.#verifierOf(fileBytes) : this.#follower;
+    return fileBytes <= ONE_THREAD_BYTES_MAX ? this.#own : this.#follower;
   }
 
   #counted(bytes: number, onAnswer: OnAnswer): OnAnswer {

@@ -1,4 +1,4 @@
-// Whoever hashes and writes (the main thread, one thread, two threads: it goes by the size of the file), the outcome is the same.
+// Whoever hashes and writes (the main thread, a thread, two threads: it goes by the size of the file), the outcome is the same.
 import { createHash, randomBytes } from 'node:crypto';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,7 +18,7 @@ const asked = (ask: (onAnswer: (answer: PieceAnswer) => void) => void) => new Pr
 
 for (const [who, fileBytes] of [
   ['the main thread', MIB],
-  ['one thread', 256 * MIB],
+  ['a thread, and the main thread for the whole', 512 * MIB],
   ['two threads', 1024 * MIB],
 ] as const) {
   test(`${who}: verifies, writes and marks, refuses what is wrong, follows with the whole SHA-1`, async () => {
