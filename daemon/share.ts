@@ -2,11 +2,12 @@
 // moment, served only while its user is logged in and the file is the one that was hashed. Reads no content.
 import type { Logger } from 'pino';
 import type { ShareRow } from '../codec/control-api.ts';
-import { isMtError, MtError, toMtError } from '../codec/errors.ts';
+import { isMtError } from '../codec/errors.ts';
 import type { FileIdentity } from './disk/file-identity.ts';
 import type { FileRef, ServableShare, SharePort } from './download/types.ts';
 import type { Delivery, Outbox, OutboxOwner } from './outbox.ts';
 import type { Bitfield } from './pieces/bitfield.ts';
+import { endedUntold, lateWarning, notSharedHere } from './shares/share-errors.ts';
 import { keyOf, type Problem, ShareFiles } from './shares/share-files.ts';
 import type { OutboxRow } from './store/outbox-store.ts';
 import type { StoredSession } from './store/settings-store.ts';
@@ -180,10 +181,7 @@ export class Shares implements SharePort, OutboxOwner {
       return null;
     } catch (error) {
       if (isMtError(error, 'ALREADY_SHARED')) return null;
-      const why = error instanceof MtError ? error.message : 'the trackers did not answer';
-      return this.record(share)
-        ? `The file is complete; the trackers do not know yet that it is shared from here (${why}). The daemon tells them when it can.`
-        : `The file is complete, but it is not shared on: ${why}.`;
+      return lateWarning(this.record(share) !== null, error);
     }
   }
 
@@ -202,13 +200,7 @@ export class Shares implements SharePort, OutboxOwner {
   async stop(file: FileRef, timeoutMs?: number): Promise<void> {
     const session = this.#requireSession();
     const record = this.record(file);
-    if (!record) {
-      throw new MtError(
-        'NO_SUCH_SHARE',
-        `"${file.fileName}" of group ${file.groupId} is not shared from here`,
-        'See what is: mt show_shares',
-      );
-    }
+    if (!record) throw notSharedHere(file);
     const row = this.#parts.db.transaction(() => {
       this.#parts.store.delete(record.userId, file);
       return this.#enqueue(session, 'stop_share', file);
@@ -217,12 +209,7 @@ export class Shares implements SharePort, OutboxOwner {
     const wait = { withdrawable: false, ...(timeoutMs === undefined ? {} : { timeoutMs }) };
     await this.#parts.outbox.wait(row, wait).catch((caught: unknown) => {
       if (isMtError(caught, 'NO_SUCH_SHARE', 'NO_SUCH_FILE', 'NO_SUCH_GROUP', 'NOT_MEMBER', 'NOT_LOGGED_IN')) return;
-      const error = toMtError(caught);
-      throw new MtError(
-        error.code,
-        `It is no longer shared from here, but the trackers do not know yet: ${error.message}`,
-        'The daemon tells them as soon as it can.',
-      );
+      throw endedUntold(caught);
     });
   }
 

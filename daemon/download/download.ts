@@ -11,9 +11,10 @@ import { bootId } from '../disk/resume.ts';
 import type { DownloadChange, DownloadRecord } from '../store/download-store.ts';
 import { discardStaging, isDirectory, roomToFinish, unpackDownload } from '../tree/finish-tree.ts';
 import { findSpaceProblem } from './destination.ts';
-import { checkWhole, giveFinalName, isInPlace, recheck, settle, shareOf } from './finish.ts';
+import { checkWhole, giveFinalName, hadFinalName, isInPlace, recheck, settle, shareOf } from './finish.ts';
 import { type DownloadContext, OpenDownload } from './open-download.ts';
-import type { Reason } from './reasons.ts';
+import { noSourceError, type Reason } from './reasons.ts';
+import { downloadRow } from './row.ts';
 import type { LocatedFile } from './types.ts';
 
 /** A full disk is looked at again this often. */
@@ -141,31 +142,18 @@ export class Download {
   }
 
   row(): DownloadRow {
-    const { groupId, fileName, destination, phase, sizeBytes } = this.#record;
-    const isRunning = phase === 'downloading' || phase === 'finishing';
-    const why = this.#reason();
-    return {
-      group_id: groupId,
-      file_name: fileName,
-      state: phase === 'finishing' ? 'downloading' : phase,
-      bytes_done: phase === 'complete' ? sizeBytes : (this.#open?.swarm.stats.bytesVerified ?? this.#bytesKnown),
-      size: sizeBytes,
-      rate: isRunning ? (this.#open?.swarm.meter.rate() ?? 0) : 0,
-      peers: isRunning ? (this.#open?.movingSources ?? 0) : 0,
-      destination,
-      reason: why?.text ?? null,
-      reason_code: why?.code ?? null,
-    };
+    const open = this.#open;
+    return downloadRow(this.#record, {
+      bytesVerified: open?.swarm.stats.bytesVerified ?? this.#bytesKnown,
+      rate: open?.swarm.meter.rate() ?? 0,
+      peers: open?.movingSources ?? 0,
+      reason: this.#reason(),
+    });
   }
 
   /** The error for whoever waited long enough without a source. */
   noSource(): MtError {
-    const why = this.#reason();
-    return new MtError(
-      'NO_SEEDERS',
-      `"${this.#record.fileName}" has no source now: ${why?.text ?? 'no peer has the pieces that are missing'}`,
-      'The download goes on by itself when a source comes online; see mt show_downloads.',
-    );
+    return noSourceError(this.#record.fileName, this.#reason());
   }
 
   /** Keeps `sourcelessSinceMs`. */
@@ -185,7 +173,7 @@ export class Download {
   async #run(): Promise<void> {
     const { phase } = this.#record;
     if (this.#isStopped || (phase !== 'downloading' && phase !== 'finishing')) return;
-    if (!this.#open && (await this.#hadFinalName())) {
+    if (!this.#open && (await hadFinalName(this.#record))) {
       await giveFinalName(this.#record);
       return await this.#conclude();
     }
@@ -203,13 +191,6 @@ export class Download {
     const located = this.#located;
     this.#located = null;
     this.#open.connect(located);
-  }
-
-  /** An earlier run gave it its final name, and noted so unless the power failed first. */
-  async #hadFinalName(): Promise<boolean> {
-    const { phase, bootId: notedIn } = this.#record;
-    const mayBeUntold = notedIn !== null && notedIn !== bootId().toString('hex');
-    return (phase === 'finishing' || mayBeUntold) && (await isInPlace(this.#record));
   }
 
   /**

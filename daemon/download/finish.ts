@@ -4,6 +4,7 @@ import { lstat, rename, rm } from 'node:fs/promises';
 import { MtError } from '../../codec/errors.ts';
 import type { PieceDisk } from '../disk/piece-disk.ts';
 import { moveIntoPlace, PieceFile, type PieceFileContent, syncDirectory } from '../disk/piece-file.ts';
+import { bootId } from '../disk/resume.ts';
 import type { WholeHash } from '../disk/whole-hash.ts';
 import type { DownloadRecord } from '../store/download-store.ts';
 import { giveTreeFinalName, isDirectory, recheckTree, settleTree, shareOfTree } from '../tree/finish-tree.ts';
@@ -66,6 +67,12 @@ export async function isInPlace(record: DownloadRecord): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** An earlier run gave it its final name, and noted so unless the power failed first. */
+export async function hadFinalName(record: DownloadRecord): Promise<boolean> {
+  const mayBeUntold = record.bootId !== null && record.bootId !== bootId().toString('hex');
+  return (record.phase === 'finishing' || mayBeUntold) && (await isInPlace(record));
 }
 
 /** @throws MtError DESTINATION_EXISTS, PERMISSION, DISK_FULL, PATH_NOT_FOUND */

@@ -1,5 +1,5 @@
 // Why a download does not move, in a sentence and a code, from what can be seen of it.
-import type { MtError } from '../../codec/errors.ts';
+import { MtError } from '../../codec/errors.ts';
 import type { Swarm } from '../peer/swarm.ts';
 import type { Sources } from './sources.ts';
 import type { TrackerPort } from './types.ts';
@@ -83,4 +83,13 @@ function explain(standstill: Standstill): Reason {
 
 function count(number: number, noun: string): string {
   return number === 1 ? `1 ${noun}` : `${number} ${noun}s`;
+}
+
+/** For whoever waited long enough without a source. */
+export function noSourceError(fileName: string, reason: Reason | null): MtError {
+  return new MtError(
+    'NO_SEEDERS',
+    `"${fileName}" has no source now: ${reason?.text ?? 'no peer has the pieces that are missing'}`,
+    'The download goes on by itself when a source comes online; see mt show_downloads.',
+  );
 }
