@@ -1,8 +1,10 @@
 // Who hashes and writes received pieces, by the size of their file. A thread costs as much to start (50 ms of a core, 20 MiB) as
-// hashing 64 MiB does, and two messages a job after that: a small file has none, and no file has two.
+// hashing 64 MiB does, and two messages a job after that, so a small file has none. One thread and the main thread keep up with a
+// line until the whole hash comes on top for long.
 //
 //   up to 256 MiB  the main thread hashes a piece at a time (a millisecond at most), and the kernel's threads write
-//   beyond         one thread verifies and writes; the main thread, which has less to do, follows with the SHA-1 of the whole file
+//   up to 512 MiB  one thread verifies and writes; the main thread, which has less to do, follows with the SHA-1 of the whole file
+//   beyond         one thread verifies and writes, one follows, so that the whole hash never holds up the pieces
 import { read, write } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import type { Slot, SlotPool } from '../peer/slots.ts';
@@ -11,6 +13,7 @@ import { workerUrl } from './worker-url.ts';
 
 const MIB = 1024 * 1024;
 const WITHOUT_THREAD_BYTES_MAX = 256 * MIB;
+const ONE_THREAD_BYTES_MAX = 512 * MIB;
 
 /** Content is not on a worker's heap, only small messages are: it need not grow to Node's defaults. */
 const WORKER_HEAP = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 };
@@ -114,6 +117,7 @@ export interface PieceTarget {
 /** A SHA-1 of a whole file that is being made. */
 export interface Follower {
   readonly id: number;
+  readonly lane: Lane;
 }
 /** A piece's place: `position` and `size` in the file in bytes, `mark` the position of its byte in the map. */
 export interface PiecePlace {
@@ -125,6 +129,7 @@ export interface PiecePlace {
 export class PieceDisk {
   readonly #own: Lane;
   readonly #verifier: Lane;
+  readonly #follower: Lane;
   #nextFollower = 1;
   /** Received and not yet on the disk. */
   #backlogBytes = 0;
@@ -133,15 +138,17 @@ export class PieceDisk {
   constructor(pool: SlotPool, onCrash: (error: Error) => void) {
     this.#own = new OwnLane(pool.memory);
     this.#verifier = new ThreadLane(pool.memory, onCrash);
+    this.#follower = new ThreadLane(pool.memory, onCrash);
   }
 
   get backlogBytes(): number {
     return this.#backlogBytes;
   }
 
-  /** Pieces of a file of that size will come: its thread starts while the sources are still being asked for. */
+  /** Pieces of a file of that size will come: its threads start while the sources are still being asked for. */
   warmUp(fileBytes: number): void {
     this.#verifierOf(fileBytes).start();
+    this.#followerOf(fileBytes).start();
   }
 
   /** Hashes the piece in `slot`; when it matches, writes and marks it. */
@@ -163,28 +170,32 @@ export class PieceDisk {
     this.#verifierOf(fileBytes).post({ op: 'check', ...files, ...place, sha256 }, onAnswer);
   }
 
-  /** A new SHA-1 of a whole file. */
-  follower(): Follower {
-    return { id: this.#nextFollower++ };
+  /** A new SHA-1 of a whole file of that size. */
+  follower(fileBytes: number): Follower {
+    return { id: this.#nextFollower++, lane: this.#followerOf(fileBytes) };
   }
 
   /** Adds the next bytes of the file: from a slot, or (null) read back from the file. */
   follow(
-    { id }: Follower,
+    { id, lane }: Follower,
     part: { fd: number; position: number; size: number },
     slot: Slot | null,
     onAnswer: OnAnswer,
   ): void {
-    this.#own.post({ op: 'follow', follower: id, at: slot === null ? null : slot.offset, ...part }, onAnswer);
+    lane.post({ op: 'follow', follower: id, at: slot === null ? null : slot.offset, ...part }, onAnswer);
   }
 
   /** The SHA-1 of all that was followed; forgets the follower. */
-  digest({ id }: Follower, onAnswer: OnAnswer): void {
-    this.#own.post({ op: 'digest', follower: id }, onAnswer);
+  digest({ id, lane }: Follower, onAnswer: OnAnswer): void {
+    lane.post({ op: 'digest', follower: id }, onAnswer);
   }
 
   #verifierOf(fileBytes: number): Lane {
     return fileBytes <= WITHOUT_THREAD_BYTES_MAX ? this.#own : this.#verifier;
+  }
+
+  #followerOf(fileBytes: number): Lane {
+    return fileBytes <= ONE_THREAD_BYTES_MAX ? this.#own : this.#follower;
   }
 
   #counted(bytes: number, onAnswer: OnAnswer): OnAnswer {
@@ -196,6 +207,6 @@ export class PieceDisk {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#own.close(), this.#verifier.close()]);
+    await Promise.all([this.#own.close(), this.#verifier.close(), this.#follower.close()]);
   }
 }

@@ -17,7 +17,7 @@ export class WholeHash {
   readonly #disk: PieceDisk;
   readonly #follower: Follower;
   readonly #verified: Uint8Array;
-  /** Pieces before this one were given to the hash. */
+  /** Pieces before this one were given to the worker. */
   #next = 0;
   #slotsHeld = 0;
   #isReading = false;
@@ -29,7 +29,7 @@ export class WholeHash {
   constructor(file: PieceFile, disk: PieceDisk, verified: readonly number[]) {
     this.#file = file;
     this.#disk = disk;
-    this.#follower = disk.follower();
+    this.#follower = disk.follower(file.content.manifest.size);
     this.#verified = new Uint8Array(file.content.manifest.pieceCount);
     for (const piece of verified) this.#verified[piece] = 1;
     this.#readOn();

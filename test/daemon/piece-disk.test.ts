@@ -1,4 +1,4 @@
-// Whoever hashes and writes (the main thread alone or beside a thread: it goes by the size of the file), the outcome is the same.
+// Whoever hashes and writes (the main thread, a thread, two threads: it goes by the size of the file), the outcome is the same.
 import { createHash, randomBytes } from 'node:crypto';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,7 +18,8 @@ const asked = (ask: (onAnswer: (answer: PieceAnswer) => void) => void) => new Pr
 
 for (const [who, fileBytes] of [
   ['the main thread', MIB],
-  ['a thread, and the main thread for the whole', 1024 * MIB],
+  ['a thread, and the main thread for the whole', 512 * MIB],
+  ['two threads', 1024 * MIB],
 ] as const) {
   test(`${who}: verifies, writes and marks, refuses what is wrong, follows with the whole SHA-1`, async () => {
     const dir = mkdtempSync(join(tmpdir(), 'mt-piece-disk-'));
@@ -38,7 +39,7 @@ for (const [who, fileBytes] of [
         bytes.copy(slot.bytes);
         return slot;
       });
-      const follower = disk.follower();
+      const follower = disk.follower(fileBytes);
       const part = (piece: number) => ({ fd, position: piece * SIZE, size: SIZE });
       const bad = asked((done) => disk.verify(target, place(1), sha256(pieces[0]!), slots[1]!, done));
       const last = asked((done) => disk.verify(target, place(2), sha256(pieces[2]!), slots[2]!, done));
