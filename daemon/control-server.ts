@@ -15,7 +15,7 @@ import { shareHandlers } from './control/shares.ts';
 import { statusHandlers } from './control/status.ts';
 import { transferHandlers } from './control/transfers.ts';
 import { watchHandlers } from './control/watches.ts';
-import { diskError, isDiskFull } from './data-dir.ts';
+import { isDiskFull, stateError } from './disk/disk-error.ts';
 import { prepareSocketDirectory } from './socket-dir.ts';
 
 /** A daemon that does not accept within this is not asked again: the socket counts as its own. */
@@ -58,7 +58,7 @@ export class ControlServer {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (error: NodeJS.ErrnoException) => {
         reject(
-          error.code === 'EADDRINUSE' ? socketInUse(socket) : diskError(`The socket ${socket} cannot be made`, error),
+          error.code === 'EADDRINUSE' ? socketInUse(socket) : stateError(`The socket ${socket} cannot be made`, error),
         );
       });
       // Binding happens within this call: nobody meets the socket with a wider mode.
@@ -102,7 +102,7 @@ function sayingFull(handlers: Handlers<ControlApi>): Handlers<ControlApi> {
       try {
         return await handler(params, call);
       } catch (error) {
-        throw isDiskFull(error) ? diskError("The daemon's own state cannot be written", error) : error;
+        throw isDiskFull(error) ? stateError("The daemon's own state cannot be written", error) : error;
       }
     },
   ]);
@@ -123,7 +123,7 @@ async function removeStale(path: string): Promise<void> {
   try {
     unlinkSync(path);
   } catch (error) {
-    throw diskError(`The stale socket ${path} cannot be replaced`, error);
+    throw stateError(`The stale socket ${path} cannot be replaced`, error);
   }
 }
 

@@ -21,6 +21,7 @@ import { MtError } from '../codec/errors.ts';
 import { fingerprintOf, type TlsIdentity } from '../codec/identity.ts';
 import { type Address, formatAddress } from '../codec/ids.ts';
 import type { DaemonArguments } from './arguments.ts';
+import { stateError } from './disk/disk-error.ts';
 import { workerUrl } from './disk/worker-url.ts';
 import { dataFiles } from './paths.ts';
 
@@ -46,7 +47,7 @@ export function openDataDir(args: DaemonArguments): DataDir {
     touchPrivate(files.lock);
     lock = new Database(files.lock, { timeout: 0 });
   } catch (cause) {
-    throw diskError(`The data directory ${dataDir} cannot be used`, cause);
+    throw stateError(`The data directory ${dataDir} cannot be used`, cause);
   }
   try {
     lock.pragma('locking_mode = EXCLUSIVE');
@@ -54,7 +55,7 @@ export function openDataDir(args: DaemonArguments): DataDir {
   } catch (cause) {
     lock.close();
     if ((cause as { code?: string }).code?.startsWith('SQLITE_BUSY')) throw locked(args, files.running);
-    throw diskError(`The data directory ${dataDir} cannot be locked`, cause);
+    throw stateError(`The data directory ${dataDir} cannot be locked`, cause);
   }
   return {
     files,
@@ -144,7 +145,7 @@ function readIfThere(path: string): string | null {
     return readFileSync(path, 'utf8');
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw diskError(`${path} cannot be read`, cause);
+    throw stateError(`${path} cannot be read`, cause);
   }
 }
 
@@ -161,17 +162,6 @@ function writeDurably(path: string, text: string): void {
     fsyncSync(folder);
     closeSync(folder);
   } catch (cause) {
-    throw diskError(`${path} cannot be written`, cause);
+    throw stateError(`${path} cannot be written`, cause);
   }
-}
-
-/** What the operating system said, as an error of ours. */
-export function diskError(what: string, cause: unknown): MtError {
-  const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
-  return new MtError(isDiskFull(cause) ? 'DISK_FULL' : 'PERMISSION', `${what} (${code})`, undefined, { cause });
-}
-
-/** There may be room later: no reason to end the daemon. */
-export function isDiskFull(cause: unknown): boolean {
-  return ['ENOSPC', 'EDQUOT', 'SQLITE_FULL'].includes((cause as NodeJS.ErrnoException).code ?? '');
 }

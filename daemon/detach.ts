@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { diskError } from './data-dir.ts';
+import { stateError } from './disk/disk-error.ts';
 
 const LOG_FILE = 'peerd.log';
 /** What a failed start wrote, shown to the user. */
@@ -45,6 +45,6 @@ function openLog(dataDir: string): { path: string; fd: number; sizeBefore: numbe
     chmodSync(path, 0o600);
     return { path, fd, sizeBefore: statSync(path).size };
   } catch (error) {
-    throw diskError(`The log ${path} cannot be written`, error);
+    throw stateError(`The log ${path} cannot be written`, error);
   }
 }

@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { isMtError, MtError, toMtError } from '../codec/errors.ts';
-import { diskError, isDiskFull } from './data-dir.ts';
+import { isDiskFull, stateError } from './disk/disk-error.ts';
 import type { NewOutboxRow, OutboxRow, OutboxStore } from './store/outbox-store.ts';
 import type { SettingsStore } from './store/settings-store.ts';
 import { quickly, type Sqlite, syncStore } from './store/store.ts';
@@ -232,7 +232,7 @@ export class Outbox {
   }
 
   #noRoom(cause: unknown): null {
-    this.#lastError = diskError("The daemon's own state cannot be written", cause);
+    this.#lastError = stateError("The daemon's own state cannot be written", cause);
     this.#parts.log.error({ err: cause }, 'no room for the outbox; what was delivered is delivered again');
     return null;
   }

@@ -12,7 +12,7 @@ import { HEARTBEAT_MS, PARTIALS_MAX } from '../codec/limits.ts';
 import type { EventOf } from '../codec/rpc.ts';
 import type { TrackerApi } from '../codec/tracker-rpc.ts';
 import { announceShares, forgetRemoved } from './announcer.ts';
-import { isDiskFull } from './data-dir.ts';
+import { isDiskFull } from './disk/disk-error.ts';
 import type { DataPlaneEvents, Downloads } from './download/types.ts';
 import type { Outbox } from './outbox.ts';
 import type { Shares } from './share.ts';

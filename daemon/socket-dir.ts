@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, realpathSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, relative } from 'node:path';
 import { MtError } from '../codec/errors.ts';
-import { diskError } from './data-dir.ts';
+import { stateError } from './disk/disk-error.ts';
 
 const STICKY = 0o1000;
 const OTHERS_ENTER = 0o011;
@@ -37,7 +37,7 @@ export function prepareSocketDirectory(socket: string): string | null {
       'Give the socket a directory of its own (--socket DIR/peerd.sock), or close this one: chmod 700',
     );
   } catch (error) {
-    throw error instanceof MtError ? error : diskError(`The socket's directory ${asked} cannot be used`, error);
+    throw error instanceof MtError ? error : stateError(`The socket's directory ${asked} cannot be used`, error);
   }
 }
 

@@ -8,6 +8,7 @@ import { isMtError, MtError } from '../../codec/errors.ts';
 import { type Manifest, pieceSha256 } from '../../codec/manifest.ts';
 import { readTreeIndex } from '../tree/tree-index.ts';
 import { TreeSource } from '../tree/tree-source.ts';
+import { fileError } from './disk-error.ts';
 import type { PiecePlace, PieceTarget } from './piece-disk.ts';
 import { ResumeMap, type ResumeState } from './resume.ts';
 
@@ -72,7 +73,7 @@ export class PieceFile {
       return { file, state };
     } catch (error) {
       await handle?.close();
-      throw isMtError(error) ? error : diskError(error, partPath);
+      throw isMtError(error) ? error : fileError(error, partPath);
     }
   }
 
@@ -246,7 +247,7 @@ export async function moveIntoPlace(partPath: string, destination: string, force
     }
     await unlink(partPath);
   } catch (error) {
-    throw diskError(error, destination);
+    throw fileError(error, destination);
   }
 }
 
@@ -257,37 +258,5 @@ export async function syncDirectory(path: string): Promise<void> {
     await directory.sync();
   } finally {
     await directory.close();
-  }
-}
-
-/** What a failed file operation means to a user. */
-export function diskError(cause: unknown, path: string): MtError {
-  const { code } = cause as { code?: string };
-  switch (code) {
-    case 'ENOSPC':
-    case 'EDQUOT':
-      return new MtError('DISK_FULL', `There is no room left for "${path}"`, 'Free some space; it goes on by itself.');
-    case 'EACCES':
-    case 'EPERM':
-      return new MtError('PERMISSION', `The daemon may not write "${path}"`, undefined, { cause });
-    case 'EROFS':
-      return new MtError('PERMISSION', `"${path}" is on a read-only file system`, undefined, { cause });
-    case 'EEXIST':
-      return new MtError('DESTINATION_EXISTS', `"${path}" exists already`, 'Use --force to replace it.');
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return new MtError('PATH_NOT_FOUND', `There is no directory for "${path}"`, undefined, { cause });
-    case 'EISDIR':
-      return new MtError('DESTINATION_EXISTS', `"${path}" is a directory`);
-    case 'ELOOP':
-      return new MtError('PERMISSION', `"${path}" is a symbolic link; the daemon does not write through it`);
-    case 'ENAMETOOLONG':
-      return new MtError('INVALID_ARGUMENT', `"${path}" is too long a path here`);
-    case 'EFBIG':
-      return new MtError('DISK_FULL', `"${path}" would be larger than this file system allows`);
-    default:
-      return new MtError('INTERNAL', `"${path}" could not be written (${code ?? 'unknown error'})`, undefined, {
-        cause,
-      });
   }
 }

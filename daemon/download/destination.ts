@@ -6,7 +6,7 @@ import { access, constants, lstat, realpath, stat, statfs } from 'node:fs/promis
 import { basename, dirname, join } from 'node:path';
 import { MtError } from '../../codec/errors.ts';
 import { FILE_NAME_BYTES_MAX } from '../../codec/limits.ts';
-import { diskError } from '../disk/piece-file.ts';
+import { fileError } from '../disk/disk-error.ts';
 
 /** Left to others on a nearly full disk: databases and logs need room too. */
 const SPARE_BYTES = 4 * 1024 * 1024;
@@ -20,7 +20,7 @@ export async function resolveDestination(asked: string, fileName: string, force:
   const found = await statOrNull(asked, stat);
   const path = found?.isDirectory() ? join(asked, fileName) : asked;
   const directory = await realpath(dirname(path)).catch((error: unknown) => {
-    throw diskError(error, path);
+    throw fileError(error, path);
   });
   const destination = join(directory, basename(path));
   // Of the name itself: a dangling or other symbolic link is in the way too.
@@ -34,7 +34,7 @@ export async function resolveDestination(asked: string, fileName: string, force:
     );
   }
   await access(directory, constants.W_OK | constants.X_OK).catch((error: unknown) => {
-    throw diskError(error, destination);
+    throw fileError(error, destination);
   });
   return destination;
 }
@@ -68,7 +68,7 @@ export async function findSpaceProblem(path: string, bytes: number): Promise<MtE
       'Free some space; the download goes on by itself.',
     );
   } catch (error) {
-    return diskError(error, path);
+    return fileError(error, path);
   }
 }
 
@@ -78,6 +78,6 @@ async function statOrNull(path: string, how: (path: string) => Promise<Stats>): 
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return null;
-    throw diskError(error, path);
+    throw fileError(error, path);
   }
 }

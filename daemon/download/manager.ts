@@ -4,7 +4,7 @@ import { open, rm } from 'node:fs/promises';
 import type { DownloadRow } from '../../codec/control-api.ts';
 import { isMtError, MtError } from '../../codec/errors.ts';
 import { decodeManifest, manifestHash } from '../../codec/manifest.ts';
-import { diskError } from '../disk/piece-file.ts';
+import { fileError } from '../disk/disk-error.ts';
 import { verifiedBytes } from '../disk/resume.ts';
 import { requireFree } from '../tree/unpack.ts';
 import { choosePartPath, resolveDestination } from './destination.ts';
@@ -156,7 +156,7 @@ export class DownloadManager implements Managed {
     try {
       await (await open(partPath, 'wx', 0o666)).close();
     } catch (error) {
-      throw diskError(error, partPath);
+      throw fileError(error, partPath);
     }
     if (existing) await this.#remove(existing);
     const record = this.#context.store.add({

@@ -4,7 +4,8 @@ import type { SecureContext } from 'node:tls';
 import type { Logger } from 'pino';
 import { isMtError, MtError } from '../../codec/errors.ts';
 import type { Manifest } from '../../codec/manifest.ts';
-import { diskError, PieceFile } from '../disk/piece-file.ts';
+import { fileError } from '../disk/disk-error.ts';
+import { PieceFile } from '../disk/piece-file.ts';
 import { WholeHash } from '../disk/whole-hash.ts';
 import type { Serving } from '../peer/serving.ts';
 import { Swarm, type SwarmResources } from '../peer/swarm.ts';
@@ -173,7 +174,7 @@ export class OpenDownload {
       events: {
         onComplete: () => this.#events.onWhole(),
         onSourceLost: (link, error) => this.#sources?.lost(link, error),
-        onDiskError: (cause) => this.#events.onDiskError(diskError(cause, record.partPath)),
+        onDiskError: (cause) => this.#events.onDiskError(fileError(cause, record.partPath)),
         onBanned: ({ userId, fingerprint }, reason) => {
           const { groupId, fileName } = record;
           log.warn(

@@ -4,7 +4,8 @@ import type { SecureContext } from 'node:tls';
 import type { Logger } from 'pino';
 import { MtError } from '../../codec/errors.ts';
 import type { Manifest } from '../../codec/manifest.ts';
-import { diskError, PieceFile } from '../disk/piece-file.ts';
+import { fileError } from '../disk/disk-error.ts';
+import { PieceFile } from '../disk/piece-file.ts';
 import { Swarm, type SwarmResources } from '../peer/swarm.ts';
 import { Bitfield } from '../pieces/bitfield.ts';
 import { findSpaceProblem } from './destination.ts';
@@ -84,7 +85,7 @@ async function fetchInto(file: PieceFile, context: FetchContext, request: FetchR
       events: {
         onComplete: () => end(null),
         onSourceLost: (link, error) => sources?.lost(link, error),
-        onDiskError: (cause) => end(diskError(cause, partPath)),
+        onDiskError: (cause) => end(fileError(cause, partPath)),
         onBanned: ({ userId }, reason) =>
           log.warn({ file: request.file.fileName, user: userId, reason }, 'a peer was banned'),
         onTicket: () => {},

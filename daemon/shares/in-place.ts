@@ -6,8 +6,8 @@ import { constants } from 'node:fs';
 import { type FileHandle, lstat, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MtError } from '../../codec/errors.ts';
+import { fileError } from '../disk/disk-error.ts';
 import { type FileIdentity, identityOf, sameFile } from '../disk/file-identity.ts';
-import { diskError } from '../disk/piece-file.ts';
 import type { ShareChange, ShareRecord } from '../store/share-store.ts';
 import { fileAt, readTreeIndex, withIdentity } from '../tree/tree-index.ts';
 
@@ -69,7 +69,7 @@ export class InPlace {
     const opened = this.#open;
     if (!opened?.isWritten) return;
     await opened.handle.datasync().catch((error: unknown) => {
-      throw diskError(error, opened.path);
+      throw fileError(error, opened.path);
     });
     opened.isWritten = false;
   }
@@ -91,7 +91,7 @@ export class InPlace {
         done += bytesWritten;
       }
     } catch (error) {
-      throw diskError(error, opened.path);
+      throw fileError(error, opened.path);
     } finally {
       opened.isWritten = true;
       opened.identity = identityOf(await opened.handle.stat({ bigint: true }));
@@ -111,7 +111,7 @@ export class InPlace {
     const { path } = this.#places[number]!;
     const handle = await open(path, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
       (error: unknown) => {
-        throw diskError(error, path);
+        throw fileError(error, path);
       },
     );
     const identity = this.#tree ? readTreeIndex(this.#tree).files[number]! : this.#record;

@@ -9,8 +9,8 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { isMtError, MtError } from '../../codec/errors.ts';
 import { decodeTree, type Tree } from '../../codec/tree.ts';
+import { fileError } from '../disk/disk-error.ts';
 import type { FileIdentity } from '../disk/file-identity.ts';
-import { diskError } from '../disk/piece-file.ts';
 import { encodeTreeIndex } from './tree-index.ts';
 import {
   BATCH_BYTES_MAX,
@@ -86,7 +86,7 @@ export async function unpackTree(
     return isCancelled() ? null : (await lstat(staging, { bigint: true })).ino;
   } catch (error) {
     await rm(staging, { recursive: true, force: true }).catch(() => {});
-    throw isMtError(error) ? error : diskError(error, staging);
+    throw isMtError(error) ? error : fileError(error, staging);
   }
 }
 
@@ -147,7 +147,7 @@ async function makeBatch(from: string, files: readonly Placed[]): Promise<void> 
     await runTreeJob({ op: 'make', from, position: files[0]!.position, paths, sizes, modes });
   } catch (error) {
     if (!(error instanceof TreeJobError)) throw error;
-    throw error.code === 'CHANGED' ? tooShort() : diskError(error, error.path);
+    throw error.code === 'CHANGED' ? tooShort() : fileError(error, error.path);
   }
 }
 
@@ -202,7 +202,7 @@ export async function moveTreeIntoPlace(staging: string, destination: string): P
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOTEMPTY' || code === 'ENOTDIR' || code === 'EEXIST') throw treeDestinationExists(destination);
-    throw diskError(error, destination);
+    throw fileError(error, destination);
   }
 }
 
