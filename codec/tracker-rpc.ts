@@ -274,7 +274,7 @@ export const trackerApi = {
       up: v.array(peerSchema),
       /** Fingerprints of daemons that stopped sharing or went offline. */
       down: v.array(fingerprintSchema),
-      /** The file left the group. */
+      /** The file left the group, and with it whoever shared it. */
       removed: v.boolean(),
     }),
     result: nothing,

@@ -1,6 +1,7 @@
 // The watch_file stream: who can be asked for one file. First everyone, then who came and who went. Ends when the file leaves the
 // group, with an error when the watcher may no longer see it or does not keep up.
 import { MtError } from '../../../codec/errors.ts';
+import { PEERS_TOLD_MAX } from '../../../codec/limits.ts';
 import type { CallContext, EventOf } from '../../../codec/rpc.ts';
 import type { PeerInfo, TrackerApi } from '../../../codec/tracker-rpc.ts';
 import { isMember, peerOf, sessionInfo } from '../../state/lookups.ts';
@@ -86,13 +87,15 @@ class FileStream implements FileWatcher {
     const own = sessionInfo(state, this.#actor);
     if (!own) throw new MtError('NOT_LOGGED_IN', 'This daemon is not logged in', 'Run: mt login <user_id>');
     if (this.#removed) {
-      this.#emit({ index, reset: false, up: [], down: [...this.#known.keys()], removed: true });
+      this.#emit({ index, reset: false, up: [], down: [], removed: true });
       this.#end(null);
       return;
     }
     if (!isMember(state, this.group_id, own.user_id)) {
       throw new MtError('NOT_MEMBER', `You are no longer a member of "${this.group_id}"`);
     }
+    // A crowd that comes or goes at once would not fit a frame, and is told of like the crowd that was there first.
+    if (this.#changed.size > PEERS_TOLD_MAX) return this.#sendAll();
     const up: PeerInfo[] = [];
     const down: string[] = [];
     for (const [fingerprint, user_id] of this.#changed) {
