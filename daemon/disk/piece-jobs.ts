@@ -40,11 +40,11 @@ export interface PieceAnswer {
 
 /** One read or write; answers how many bytes it did. */
 export interface PieceIo {
+  /** Bytes that are read back at a time. */
+  readonly readSize: number;
   read(fd: number, into: Uint8Array, size: number, position: number): number | Promise<number>;
   write(fd: number, bytes: Uint8Array, position: number): number | Promise<number>;
 }
-
-const READ_SIZE = 1024 * 1024;
 
 export class PieceJobs {
   readonly #memory: Uint8Array;
@@ -111,9 +111,10 @@ export class PieceJobs {
 
   /** Answers false when the file is shorter. */
   async #readThrough({ fd, size, position }: { fd: number; size: number; position: number }, hash: Hash) {
-    this.#scratch ??= Buffer.allocUnsafeSlow(READ_SIZE);
+    const { readSize } = this.#io;
+    this.#scratch ??= Buffer.allocUnsafeSlow(readSize);
     for (let done = 0; done < size; ) {
-      const read = await this.#io.read(fd, this.#scratch, Math.min(READ_SIZE, size - done), position + done);
+      const read = await this.#io.read(fd, this.#scratch, Math.min(readSize, size - done), position + done);
       if (read === 0) return false;
       hash.update(this.#scratch.subarray(0, read));
       done += read;

@@ -6,6 +6,7 @@ import { yieldToMain } from './thread-priority.ts';
 
 const port = parentPort!;
 const jobs = new PieceJobs(workerData as SharedArrayBuffer, {
+  readSize: 1024 * 1024,
   read: (fd, into, size, position) => readSync(fd, into, 0, size, position),
   write: (fd, bytes, position) => writeSync(fd, bytes, 0, bytes.length, position),
 });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PieceDisk } from '../../daemon/disk/piece-disk.ts';
-import type { PieceAnswer } from '../../daemon/disk/piece-jobs.ts';
+import { type PieceAnswer, PieceJobs } from '../../daemon/disk/piece-jobs.ts';
 import { SlotPool } from '../../daemon/peer/slots.ts';
 
 const MIB = 1024 * 1024;
@@ -75,5 +75,20 @@ for (const [who, fileBytes] of [
     }
   });
 }
+
+test('what is read back comes in parts of the size that suits who reads, however little each read brings', async () => {
+  const bytes = randomBytes(1_000);
+  const asked: number[] = [];
+  const read = async (_fd: number, into: Uint8Array, size: number, position: number) => {
+    asked.push(size);
+    return bytes.copy(into, 0, position, position + Math.min(size, 300));
+  };
+  const jobs = new PieceJobs(new SharedArrayBuffer(0), { readSize: 400, read, write: async () => 0 });
+  const back = { id: 1, op: 'follow', follower: 1, fd: 0, at: null, size: 1_000, position: 0 } as const;
+  assert.ok((await jobs.answer(back)).ok);
+  const { digest } = await jobs.answer({ id: 2, op: 'digest', follower: 1 });
+  assert.equal(Buffer.from(digest!), createHash('sha1').update(bytes).digest());
+  assert.equal(asked, [400, 400, 400, 100]);
+});
 
 test.run();
