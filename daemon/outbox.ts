@@ -152,10 +152,14 @@ export class Outbox {
     const leftMs = (this.#waiters.get(row.seq)?.deadlineMs ?? Number.POSITIVE_INFINITY) - performance.now();
     const settings = { timeoutMs: Math.max(1, Math.min(ATTEMPT_MS_MAX, leftMs)), signal: this.#closing.signal };
     const wasSent = this.#sent.has(row.seq);
+    // Before its number leaves: after a power loss no other command may get that, and no row before it may come back, whose answer
+    // the trackers forget with it. What was written in between waited for no disk.
+    const trouble = wasSent ? null : await syncStore(this.#parts.db).catch((cause: unknown) => cause);
+    if (trouble) return this.#unwritable(trouble);
     try {
       return { result: await this.#send(row, settings) };
     } catch (caught) {
-      if (isDiskFull(caught)) return this.#noRoom(caught);
+      if (isDiskFull(caught)) return this.#unwritable(caught);
       const error = toMtError(caught);
       if (error.code === 'INTERNAL')
         this.#parts.log.error({ err: caught, method: row.method }, 'outbox delivery failed');
@@ -172,11 +176,8 @@ export class Outbox {
   }
 
   async #send(row: OutboxRow, settings: { timeoutMs: number; signal: AbortSignal }): Promise<unknown> {
-    const { client, db } = this.#parts;
+    const { client } = this.#parts;
     const request = { client_id: await this.#clientId(settings), seq: row.seq, acked: row.seq };
-    // Before its number leaves: after a power loss no other command may get that, and no row before it may come back, whose answer
-    // the trackers forget with it. What was written in between waited for no disk.
-    if (!this.#sent.has(row.seq)) await syncStore(db);
     const full: CommandSettings = {
       ...settings,
       request,
@@ -223,7 +224,7 @@ export class Outbox {
       else quickly(db, forget);
     } catch (error) {
       if (!isDiskFull(error)) throw error;
-      this.#noRoom(error);
+      this.#unwritable(error);
       return false;
     }
     this.#sent.delete(seq);
@@ -231,9 +232,9 @@ export class Outbox {
     return true;
   }
 
-  #noRoom(cause: unknown): null {
+  #unwritable(cause: unknown): null {
     this.#lastError = stateError("The daemon's own state cannot be written", cause);
-    this.#parts.log.error({ err: cause }, 'no room for the outbox; what was delivered is delivered again');
+    this.#parts.log.error({ err: cause }, 'the outbox cannot be written; what was delivered is delivered again');
     return null;
   }
 

@@ -92,27 +92,21 @@ test('killed before the rename: nothing is fetched again', async (context) => {
   await isComplete(context);
 });
 
-test('power lost before the sync: what is damaged is found and fetched again', async (context) => {
-  const { bob } = context;
-  const map = setBack(context, 'complete', 'ab'.repeat(16));
-  writeFileSync(map, mapOf(context, Buffer.alloc(16, 7), [0, 1], [2, 3, 4, 5, 6]));
-  const file = openSync(bob.path('file'), 'r+');
-  writeSync(file, Buffer.alloc(65_536), 0, 65_536, 3 * 65_536);
-  await bob.start();
-  await until('the damage is found', () => bob.log.some((line) => line.includes('lost pieces with the power')));
-  await isComplete(context);
-});
-
-test('power lost between the last name and the sync: what is damaged is found and fetched again', async (context) => {
-  const { bob } = context;
-  const map = setBack(context, 'finishing', 'ab'.repeat(16));
-  writeFileSync(map, mapOf(context, Buffer.alloc(16, 7), [0, 1], [2, 3, 4, 5, 6]));
-  const file = openSync(bob.path('file'), 'r+');
-  writeSync(file, Buffer.alloc(65_536), 0, 65_536, 3 * 65_536);
-  await bob.start();
-  await until('the damage is found', () => bob.log.some((line) => line.includes('lost pieces with the power')));
-  await isComplete(context);
-});
+for (const [when, phase] of [
+  ['before the sync', 'complete'],
+  ['between the last name and the sync', 'finishing'],
+] as const) {
+  test(`power lost ${when}: what is damaged is found and fetched again`, async (context) => {
+    const { bob } = context;
+    const map = setBack(context, phase, 'ab'.repeat(16));
+    writeFileSync(map, mapOf(context, Buffer.alloc(16, 7), [0, 1], [2, 3, 4, 5, 6]));
+    const file = openSync(bob.path('file'), 'r+');
+    writeSync(file, Buffer.alloc(65_536), 0, 65_536, 3 * 65_536);
+    await bob.start();
+    await until('the damage is found', () => bob.log.some((line) => line.includes('lost pieces with the power')));
+    await isComplete(context);
+  });
+}
 
 test('power lost, and with it the word that the file had its name: nothing is fetched again', async (context) => {
   const { bob, alice } = context;

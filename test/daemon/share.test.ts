@@ -136,6 +136,38 @@ test('its number leaves when the disk has it: else another command could get tha
   assert.equal(events, ['1 on the disk', 'told', '1 on the disk', 'told']);
 });
 
+test('a disk that cannot sync is no answer: nobody is told, and the command goes out when it can', async () => {
+  const directory = temporary();
+  const handle = await open(join(directory, 'any'), 'w');
+  const prototype = Object.getPrototypeOf(handle) as FileHandle;
+  await handle.close();
+  const { datasync } = prototype;
+  cleanups.push(() => Object.assign(prototype, { datasync }));
+  let isBroken = true;
+  let failures = 0;
+  Object.assign(prototype, {
+    async datasync(this: FileHandle) {
+      if (isBroken) failures++;
+      if (isBroken) throw Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' });
+      await datasync.call(this);
+    },
+  });
+  let told = 0;
+  const one = await tracker({
+    stop_share: () => {
+      told++;
+      return {};
+    },
+  });
+  const { shares, outbox } = daemon(directory, [one.address]);
+  shares.giveUp(FILE);
+  await until('it was tried again', () => failures === 2);
+  assert.equal([told, outbox.size], [0, 1]);
+  isBroken = false;
+  await until('delivered', () => outbox.size === 0);
+  assert.is(told, 1);
+});
+
 test('registered with the trackers while the download still runs', async () => {
   const directory = temporary();
   let registered = 0;
