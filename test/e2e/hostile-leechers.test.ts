@@ -19,7 +19,7 @@ import { type Daemon, inWorld, type World } from '../harness/world.ts';
 const MiB = 1 << 20;
 const test = suite('hostile leechers');
 
-/** A group with an honest transfer under way that takes some seconds, and a member mallory whose tickets are real. */
+/** A group with an honest transfer under way that takes far longer than the cheats do, and a member mallory whose tickets are real. */
 async function scene(world: World) {
   await world.startTracker(1);
   const { alice, bob } = await world.people('alice', 'bob');
@@ -34,9 +34,10 @@ async function scene(world: World) {
   const mallory = await Member.join({ tracker: world.trackerAddress(1), address, user: 'mallory', isNew: true });
   await mallory.joinGroup('lab');
   await alice.ok('accept_request', 'lab', 'mallory');
-  await alice.ok('limits', '--up', '3M');
+  await alice.ok('limits', '--up', '1M');
   const honest = bob.ok('download_file', 'lab', 'f', '.');
   honest.catch(() => {}); // awaited at the end: what fails before that is what is to be seen
+  await until('the honest transfer has begun', async () => (await bytesDone(bob)) > 0);
   return { alice, bob, mallory, sha1, hash, manifest, honest };
 }
 
@@ -49,11 +50,14 @@ async function lastWord(leechers: Record<string, Leecher>): Promise<void> {
   }
 }
 
+async function bytesDone(bob: Daemon): Promise<number> {
+  const { downloads } = await bob.ok<{ downloads: { bytes_done: number }[] }>('show_downloads');
+  return downloads[0]?.bytes_done ?? 0;
+}
+
 async function stillGoing(bob: Daemon): Promise<void> {
-  const bytes = async () =>
-    (await bob.ok<{ downloads: { bytes_done: number }[] }>('show_downloads')).downloads[0]!.bytes_done;
-  const before = await bytes();
-  await until('the honest transfer goes on', async () => (await bytes()) > before);
+  const before = await bytesDone(bob);
+  await until('the honest transfer goes on', async () => (await bytesDone(bob)) > before);
 }
 
 test(
