@@ -123,7 +123,9 @@ testOrSkip(
       await until('it waits to be told', async () => (await waiting()) === 1);
       assert.throws(() => writeFileSync(carol.path('data', 'filler'), Buffer.alloc(8 * MiB)), /ENOSPC/);
       await world.startTracker(1);
-      await until('it was told', () => carol.program.stderr.includes('the outbox cannot be written'), { timeoutMs: 20_000 });
+      await until('it was told', () => carol.program.stderr.includes('the outbox cannot be written'), {
+        timeoutMs: 20_000,
+      });
       assert.equal(await carol.ok('whoami'), { user_id: 'carol' });
       assert.is((await stopping).code, 9, 'told, and not noted here');
       await carol.fails('DISK_FULL', 'upload_file', path, 'lab');
