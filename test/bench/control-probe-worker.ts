@@ -1,4 +1,5 @@
 // The thread of control-probe.ts: one control connection to each daemon, one question at a time on each.
+import { once } from 'node:events';
 import { readlinkSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { basename } from 'node:path';
@@ -41,9 +42,10 @@ const clients = await Promise.all(
   sockets.map((socket) => ControlClient.open(socket, { signal, timeoutMs: CALL_MS_MAX })),
 );
 await Promise.all(clients.map(ask));
+parentPort!.postMessage('ready');
+await once(parentPort!, 'message');
 parentPort!.once('message', () => {
   isOver = true;
 });
-parentPort!.postMessage('ready');
 const latencies = await Promise.all(clients.map(probe));
 parentPort!.postMessage(latencies.flat());

@@ -12,13 +12,18 @@ export class ControlProbe {
     this.#worker = worker;
   }
 
-  /** Resolves when the first answers are there. */
+  /** Resolves when it is connected and the first answers, which do not count, are there. */
   static async start(daemons: readonly Daemon[]): Promise<ControlProbe> {
     const worker = new Worker(new URL('./control-probe-worker.ts', import.meta.url), {
       workerData: daemons.map(({ socket }) => socket),
     });
     await once(worker, 'message');
     return new ControlProbe(worker);
+  }
+
+  /** From here on answers count. */
+  begin(): void {
+    this.#worker.postMessage('begin');
   }
 
   /** Latencies of all answers, in ms, shortest first. */

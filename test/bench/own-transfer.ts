@@ -78,7 +78,6 @@ async function runIn(
     await seeder.ok('upload_file', payload.path, GROUP);
     uploads.push((performance.now() - from) / 1000);
   }
-  warmPages(payload, scenario);
 
   const pids = (daemons: readonly Daemon[]) => daemons.map((daemon) => daemon.program.pid);
   const cpuOf = (daemons: readonly Daemon[]) => sum(pids(daemons).map(cpuSeconds));
@@ -86,6 +85,8 @@ async function runIn(
   const contentBefore = await contentOf(seeders, leechers);
   const watched = [seeders[0]!, leechers[0]!];
   const probe = await ControlProbe.start(watched);
+  warmPages(payload, scenario); // last of all, as the others have it: warm pages are gone half a second later
+  probe.begin();
   if (isLoopWatched) await Promise.all(watched.map(loopStandsMs)); // counted anew from here
   const from = performance.now();
   await Promise.all(leechers.map((leecher) => leecher.ok('download_file', GROUP, FILE, leecher.path('copy'))));
