@@ -1,9 +1,8 @@
-// A tracker's data directory: made private, held by one tracker at a time. The lock is SQLite's own on a file of its own: the
-// kernel frees it however the holder ends.
-import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
+// A tracker's data directory, and what the second tracker that wants it is told.
 import { dirname, join } from 'node:path';
-import Database from 'better-sqlite3';
 import { MtError } from '../codec/errors.ts';
+import { holdPrivateDir } from '../codec/service/private-dir.ts';
+import { shellWord } from '../codec/shell-word.ts';
 import type { TrackerArguments } from './arguments.ts';
 import { fileError } from './cluster-key.ts';
 import { DATABASE_FILE } from './store/store.ts';
@@ -20,30 +19,14 @@ const LOCK_FILE = 'lock.sqlite';
  */
 export function lockDataDir(args: Place, trackerCount: number): () => void {
   const { dataDir } = args;
-  let lock: Database.Database;
+  let release: (() => void) | null;
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    if ((statSync(dataDir).mode & 0o077) !== 0) chmodSync(dataDir, 0o700);
-    for (const file of [DATABASE_FILE, LOCK_FILE]) touchPrivate(join(dataDir, file));
-    lock = new Database(join(dataDir, LOCK_FILE), { timeout: 0 });
+    release = holdPrivateDir(dataDir, { store: join(dataDir, DATABASE_FILE), lock: join(dataDir, LOCK_FILE) });
   } catch (cause) {
     throw fileError(`The data directory ${dataDir} cannot be used`, cause);
   }
-  try {
-    lock.pragma('locking_mode = EXCLUSIVE');
-    lock.exec('BEGIN EXCLUSIVE');
-    return () => lock.close();
-  } catch (cause) {
-    lock.close();
-    if ((cause as { code?: string }).code?.startsWith('SQLITE_BUSY')) throw locked(args, trackerCount);
-    throw fileError(`The data directory ${dataDir} cannot be locked`, cause);
-  }
-}
-
-/** The database and what SQLite puts beside it take their mode from this file. */
-function touchPrivate(path: string): void {
-  closeSync(openSync(path, 'a', 0o600));
-  if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
+  if (!release) throw locked(args, trackerCount);
+  return release;
 }
 
 function locked({ dataDir, number, trackerInfoShown }: Place, trackerCount: number): MtError {
@@ -55,8 +38,4 @@ function locked({ dataDir, number, trackerInfoShown }: Place, trackerCount: numb
     `Another mt-trackerd runs on the data directory ${dataDir}`,
     `To start another tracker: ${command}`,
   );
-}
-
-function shellWord(text: string): string {
-  return /^[\w@%+=:,./[\]-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

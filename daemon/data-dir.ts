@@ -1,25 +1,14 @@
-// The data directory: made private, held by one daemon at a time, and the place of this daemon's key and certificate.
-// The lock is SQLite's own on a file of its own: the kernel frees it however the holder ends.
-
+// The data directory, the place of this daemon's key and certificate, and what a second daemon that wants it is told.
 import { execFile } from 'node:child_process';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import {
-  chmodSync,
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, closeSync, fsyncSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import Database from 'better-sqlite3';
 import { MtError } from '../codec/errors.ts';
 import { fingerprintOf, type TlsIdentity } from '../codec/identity.ts';
 import { type Address, formatAddress } from '../codec/ids.ts';
+import { holdPrivateDir } from '../codec/service/private-dir.ts';
+import { shellWord } from '../codec/shell-word.ts';
 import type { DaemonArguments } from './arguments.ts';
 import { stateError } from './disk/disk-error.ts';
 import { workerUrl } from './disk/worker-url.ts';
@@ -39,29 +28,18 @@ export interface DataDir {
 export function openDataDir(args: DaemonArguments): DataDir {
   const { dataDir } = args;
   const files = dataFiles(dataDir);
-  let lock: Database.Database;
+  let release: (() => void) | null;
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    if ((statSync(dataDir).mode & 0o077) !== 0) chmodSync(dataDir, 0o700);
-    touchPrivate(files.store);
-    touchPrivate(files.lock);
-    lock = new Database(files.lock, { timeout: 0 });
+    release = holdPrivateDir(dataDir, files);
   } catch (cause) {
     throw stateError(`The data directory ${dataDir} cannot be used`, cause);
   }
-  try {
-    lock.pragma('locking_mode = EXCLUSIVE');
-    lock.exec('BEGIN EXCLUSIVE');
-  } catch (cause) {
-    lock.close();
-    if ((cause as { code?: string }).code?.startsWith('SQLITE_BUSY')) throw locked(args, files.running);
-    throw stateError(`The data directory ${dataDir} cannot be locked`, cause);
-  }
+  if (!release) throw locked(args, files.running);
   return {
     files,
     announce: (address, socket) =>
       writeFileSync(files.running, JSON.stringify({ pid: process.pid, address, socket }), { mode: 0o600 }),
-    release: () => lock.close(),
+    release,
   };
 }
 
@@ -128,16 +106,6 @@ function readHolder(path: string): { pid: number; port: number } | null {
   } catch {
     return null;
   }
-}
-
-function shellWord(text: string): string {
-  return /^[\w@%+=:,./[\]-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
-}
-
-/** Makes the file with mode 0600 before anything is written to it. */
-function touchPrivate(path: string): void {
-  closeSync(openSync(path, 'a', 0o600));
-  if ((statSync(path).mode & 0o077) !== 0) chmodSync(path, 0o600);
 }
 
 function readIfThere(path: string): string | null {
