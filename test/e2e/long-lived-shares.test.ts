@@ -62,8 +62,7 @@ function rotAt(path: string, position: number): void {
   rmSync(times);
 }
 
-const soon = (what: string, condition: () => Promise<boolean>) =>
-  until(what, condition, { timeoutMs: 15_000, everyMs: 100 });
+const soon = (what: string, condition: () => Promise<boolean>) => until(what, condition, { everyMs: 100 });
 const isAt = (daemon: Daemon, name: string, path: string) => async () => {
   const share = await shareOf(daemon, name);
   return share.state === 'shared' && share.path === path;

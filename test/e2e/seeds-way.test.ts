@@ -82,11 +82,11 @@ testOrSkip(test, 'five terminals: npx mt-trackerd 1, 2, 3, npx mt-peerd, npx mt'
     const peer = open('mt-peerd', '127.0.0.1:18000', 'tracker_info.txt');
     for (const [i, tracker] of trackers.entries()) {
       await until(`tracker ${i + 1} is ready`, () => tracker.output.includes(`mt-trackerd ${i + 1} ready on`), {
-        timeoutMs: 30_000,
+        timeoutMs: 60_000,
       });
     }
     await until('the peer daemon is ready', () => peer.output.includes('mt-peerd ready on 127.0.0.1:18000, socket '), {
-      timeoutMs: 30_000,
+      timeoutMs: 60_000,
     });
     await run('create_user', 'alice', 'secret');
     await run('login', 'alice', 'secret');

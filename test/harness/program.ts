@@ -13,8 +13,8 @@ export const BINS = {
 
 /** Of the log, kept for the report of a failure. */
 const LOG_CHARS_MAX = 400_000;
-const READY_MS_MAX = 20_000;
-const STOP_MS_MAX = 10_000;
+const READY_MS_MAX = 60_000;
+const STOP_MS_MAX = 30_000;
 
 const living = new Set<ChildProcess>();
 process.on('exit', () => {

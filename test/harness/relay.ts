@@ -31,6 +31,7 @@ export class Relay {
     await new Promise<void>((resolve, reject) =>
       relay.#server.once('error', reject).listen(at.port, at.host, () => resolve()),
     );
+    relay.#server.unref(); // a test that failed forgets to close it
     return relay;
   }
 
