@@ -56,9 +56,9 @@ test(
     assert.equal(seeders.map(({ user_id }) => user_id).sort(), ['alice', 'bob']);
     assert.ok(seeders.every(({ complete, pieces }) => complete && pieces === 321));
 
-    // Slow enough that both must be used, relative paths and a directory as the destination.
-    await alice.ok('limits', '--up', '8M');
-    await bob.ok('limits', '--up', '8M');
+    // Slow enough that both must be used and are seen together, relative paths and a directory as the destination.
+    await alice.ok('limits', '--up', '3M');
+    await bob.ok('limits', '--up', '3M');
     const lines = (await carol.mt('download_file', 'lab', 'data.bin', '.', '--json', '--progress')).stdout
       .trim()
       .split('\n');

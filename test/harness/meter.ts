@@ -7,7 +7,7 @@ import { type Params, type Result, RpcConnection } from '../../codec/rpc.ts';
 import { until } from './until.ts';
 import type { Daemon } from './world.ts';
 
-const ROW_MS_MAX = 20_000;
+const ROW_MS_MAX = 30_000;
 
 export class Meter {
   readonly #rpc: RpcConnection<ControlApi>;
@@ -52,8 +52,9 @@ export class Meter {
 
   /** Bytes of content that came so far, and went. */
   async moved(): Promise<{ up: number; down: number; atMs: number }> {
+    const askedAtMs = performance.now();
     const { bytes_uploaded: up, bytes_downloaded: down } = await this.ask('status', {});
-    return { up, down, atMs: performance.now() };
+    return { up, down, atMs: (askedAtMs + performance.now()) / 2 };
   }
 
   /** Bytes a second over so long. */
