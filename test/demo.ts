@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import pc from 'picocolors';
 import { sha1Of } from './harness/files.ts';
 import { freePorts } from './harness/free-ports.ts';
+import { Meter } from './harness/meter.ts';
 import { BINS } from './harness/program.ts';
 import { until } from './harness/until.ts';
 import { type Daemon, World } from './harness/world.ts';
@@ -122,18 +123,21 @@ async function demo(): Promise<void> {
   console.log(pc.green(pc.bold('\n  All three are equal.')));
 }
 
-/** Carol's download on screen; when some of it is there, the leader is killed. */
+/** Carol's download on screen; when some of it is there, the leader is killed. Watched without `mt`, which might start too late for it. */
 async function fetchWhileLeaderDies(carol: Daemon): Promise<void> {
+  const meter = await Meter.of(carol);
   const download = mt(carol, 'download_file', 'lab', NAME, carol.path('copy'));
   const killed = (async () => {
     await until('some of the file is there', async () => {
-      const { downloads } = await carol.ok<{ downloads: { bytes_done: number; peers: number }[] }>('show_downloads');
-      return downloads.some(({ bytes_done, peers }) => bytes_done > 20e6 && peers >= 2);
+      const row = await meter.row(NAME);
+      return row !== undefined && row.bytes_done > 20e6 && row.peers >= 2;
     });
-    const leader = await world.killLeader(carol);
+    const leader = await until('there is a leader', async () => (await meter.ask('tracker_status', {})).leader);
+    await world.trackers.get(leader)!.kill();
     console.log(`\n${pc.red(`  kill -9 ${world.trackers.get(leader)!.pid}`)}   (tracker ${leader}, the leader)`);
   })();
   await Promise.all([download, killed]);
+  meter.close();
   const leader = await world.leader(carol);
   console.log(pc.dim(`  tracker ${leader} leads now`));
 }
