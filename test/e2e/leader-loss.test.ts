@@ -8,7 +8,7 @@ import { until } from '../harness/until.ts';
 import { type Daemon, inWorld, type World } from '../harness/world.ts';
 
 /** A pause of users while a new leader is found; far more than it takes, the machine may be busy. */
-const PAUSE_MS_MAX = 10_000;
+const PAUSE_MS_MAX = 15_000;
 
 async function everyTrackerIsLevel(world: World, from: Daemon): Promise<void> {
   await until(
@@ -102,7 +102,7 @@ test(
           if (result.code === 0) acknowledged.push(name);
         }
       });
-      await until('some are acknowledged', () => acknowledged.length >= 6 + round);
+      await until('some are acknowledged', () => acknowledged.length >= 6 + round, { timeoutMs: 60_000 });
       await Promise.all([...world.trackers.values()].map((tracker) => tracker.kill()));
       isOver = true;
       await Promise.all(writers);
@@ -159,9 +159,9 @@ test(
     world.trackers.get(leader)!.freeze();
     const result = await alice.mt('create_group', 'while-frozen', '--timeout', '20', '--json');
     assert.is(result.code, 0, JSON.stringify(result));
+    assert.is.not(await world.leader(alice), leader); // later it may be elected again
     world.trackers.get(leader)!.thaw();
     await everyTrackerIsLevel(world, alice);
-    assert.is.not(await world.leader(alice), leader);
   }),
 );
 
