@@ -1,6 +1,8 @@
+import { mock } from 'node:test';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Limiter } from '../../daemon/limiter.ts';
+import { Prng } from '../sim/prng.ts';
 
 const KiB = 1024;
 const test = suite('limiter');
@@ -30,7 +32,23 @@ function consume(
   return consumer;
 }
 
-const elapse = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+/** Time passes only when `elapse` says so, and at once: whatever should have happened meanwhile happens late. */
+function withClock(body: (elapse: (ms: number) => void) => void): () => void {
+  return () => {
+    let nowMs = 1_000;
+    mock.timers.enable({ apis: ['setTimeout'] });
+    mock.method(performance, 'now', () => nowMs);
+    try {
+      body((ms) => {
+        nowMs += ms;
+        mock.timers.tick(ms);
+      });
+    } finally {
+      mock.timers.reset();
+      mock.restoreAll();
+    }
+  };
+}
 
 test('without a limit everything is granted at once', () => {
   const limiter = new Limiter();
@@ -38,30 +56,39 @@ test('without a limit everything is granted at once', () => {
   assert.is(limiter.releaseSize(256 * KiB), 256 * KiB);
 });
 
-test('the average holds within 3 % whatever the timers do', async () => {
-  const limiter = new Limiter(20 * 1024 * KiB);
-  const beganMs = performance.now();
-  const consumer = consume(limiter, 256 * KiB, 'a');
-  await elapse(1_500);
-  const seconds = (consumer.grantedAtMs - beganMs) / 1000;
-  consumer.stop();
-  limiter.close();
-  // The last grant is paid for later.
-  const rate = (consumer.bytes - 256 * KiB) / seconds;
-  assert.ok(Math.abs(rate / (20 * 1024 * KiB) - 1) < 0.03, `${rate} bytes a second`);
-});
+test(
+  'the average holds within 3 % over 5 s, however late the timers are',
+  withClock((elapse) => {
+    const random = new Prng(7);
+    for (const lateMsMax of [1, 20, 95]) {
+      const limiter = new Limiter(20 * 1024 * KiB);
+      const beganMs = performance.now();
+      const consumer = consume(limiter, 256 * KiB, 'a');
+      while (performance.now() - beganMs < 5_000) elapse(random.int(1, lateMsMax));
+      const seconds = (consumer.grantedAtMs - beganMs) / 1000;
+      consumer.stop();
+      limiter.close();
+      // The last grant is paid for later.
+      const rate = (consumer.bytes - 256 * KiB) / seconds;
+      assert.ok(Math.abs(rate / (20 * 1024 * KiB) - 1) < 0.03, `${lateMsMax} ms late: ${rate} bytes a second`);
+    }
+  }),
+);
 
-test('users take turns, however much each of them asks for', async () => {
-  const limiter = new Limiter(4 * 1024 * KiB);
-  const many = Array.from({ length: 5 }, () => consume(limiter, 16 * KiB, 'greedy'));
-  const one = consume(limiter, 16 * KiB, 'modest');
-  await elapse(500);
-  const greedy = many.reduce((sum, { bytes }) => sum + bytes, 0);
-  for (const consumer of [...many, one]) consumer.stop();
-  limiter.close();
-  const share = one.bytes / (greedy + one.bytes);
-  assert.ok(share > 0.4 && share < 0.6, `the modest one got ${share}`);
-});
+test(
+  'users take turns, however much each of them asks for',
+  withClock((elapse) => {
+    const limiter = new Limiter(4 * 1024 * KiB);
+    const many = Array.from({ length: 5 }, () => consume(limiter, 16 * KiB, 'greedy'));
+    const one = consume(limiter, 16 * KiB, 'modest');
+    for (let turn = 0; turn < 50; turn++) elapse(10);
+    const greedy = many.reduce((sum, { bytes }) => sum + bytes, 0);
+    for (const consumer of [...many, one]) consumer.stop();
+    limiter.close();
+    const share = one.bytes / (greedy + one.bytes);
+    assert.ok(share > 0.45 && share < 0.55, `the modest one got ${share}`);
+  }),
+);
 
 test('a new rate holds for those who wait already', async () => {
   const limiter = new Limiter(1);
@@ -84,17 +111,21 @@ test('what was granted beyond the tokens is earned before more is granted', asyn
   assert.ok(performance.now() - beganMs >= 150, `${performance.now() - beganMs} ms`);
 });
 
-test('a debt is time, not bytes: a lowered limit does not pay for what a higher one let through', async () => {
-  const limiter = new Limiter(1024 * KiB);
-  assert.ok(limiter.take(100 * KiB, 'a', () => {}));
-  limiter.setRate(KiB);
-  const beganMs = performance.now();
-  await new Promise<void>((resolve) => {
-    if (limiter.take(1, 'b', resolve)) resolve();
-  });
-  assert.ok(performance.now() - beganMs < 1_000, `${performance.now() - beganMs} ms`);
-  limiter.close();
-});
+test(
+  'a debt is time, not bytes: a lowered limit does not pay for what a higher one let through',
+  withClock((elapse) => {
+    const limiter = new Limiter(1024 * KiB);
+    elapse(100);
+    assert.ok(limiter.take(200 * KiB, 'a', () => {}));
+    limiter.setRate(KiB);
+    let isGranted = limiter.take(1, 'b', () => {
+      isGranted = true;
+    });
+    elapse(300);
+    assert.ok(isGranted);
+    limiter.close();
+  }),
+);
 
 test('what is given back can be had again', () => {
   const limiter = new Limiter(KiB);
