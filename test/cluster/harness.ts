@@ -1,7 +1,6 @@
 // Real trackers as real processes, and clients that speak the daemon's conversation to them. Everything in a temporary folder.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,11 +9,12 @@ import { isMtError, type MtError } from '../../codec/errors.ts';
 import { makeDaemonIdentity, type TlsIdentity } from '../../codec/identity.ts';
 import { type CallOptions, type EventOf, type Params, type Result, RpcConnection } from '../../codec/rpc.ts';
 import { type TrackerApi, trackerApi, trackerHelloSchema } from '../../codec/tracker-rpc.ts';
+import { freePorts } from '../harness/free-ports.ts';
 
 const PROGRAM = process.env.MT_TRACKERD ?? join(import.meta.dirname, '../../cluster/bin/mt-trackerd.cjs');
 const HOST = '127.0.0.1';
 
-export async function until<T>(what: string, probe: () => T | Promise<T>, timeoutMs = 15_000): Promise<NonNullable<T>> {
+export async function until<T>(what: string, probe: () => T | Promise<T>, timeoutMs = 30_000): Promise<NonNullable<T>> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     const value = await probe();
@@ -22,27 +22,6 @@ export async function until<T>(what: string, probe: () => T | Promise<T>, timeou
     if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`);
     await sleep(10);
   }
-}
-
-/**
- * Ports that were free a moment ago. Below the range that the system gives to outgoing connections, so that a tracker finds its
- * port free again when it is restarted.
- */
-export async function freePorts(count: number): Promise<number[]> {
-  const ports: number[] = [];
-  while (ports.length < count) {
-    const port = 10_000 + Math.floor(Math.random() * 22_000);
-    if (!ports.includes(port) && (await isFree(port))) ports.push(port);
-  }
-  return ports;
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen(port, HOST, () => server.close(() => resolve(true)));
-  });
 }
 
 export class TestTracker {
@@ -181,7 +160,7 @@ export async function run(cluster: TestCluster, ...args: string[]): Promise<Ende
   child.stderr!.on('data', (chunk) => {
     ended.stderr += chunk;
   });
-  const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
+  const timer = setTimeout(() => child.kill('SIGKILL'), 60_000);
   ended.code = await new Promise((resolve) => child.once('close', (code) => resolve(code)));
   clearTimeout(timer);
   return ended;

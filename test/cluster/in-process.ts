@@ -7,7 +7,8 @@ import type { SnapshotSettings } from '../../cluster/node/settings.ts';
 import { clusterKeyOf } from '../../cluster/node/tls.ts';
 import { Tracker, type TrackerConfig } from '../../cluster/node/tracker.ts';
 import { makeClusterKeyPem, makeDaemonIdentity, parseClusterKeyPem, type TlsIdentity } from '../../codec/identity.ts';
-import { freePorts, TestClient } from './harness.ts';
+import { freePorts } from '../harness/free-ports.ts';
+import { TestClient } from './harness.ts';
 
 export class LocalCluster {
   readonly dir = mkdtempSync(join(tmpdir(), 'mt-local-'));

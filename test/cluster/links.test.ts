@@ -7,11 +7,11 @@ import { Links, type LinksHost } from '../../cluster/node/links.ts';
 import { CONNECTIONS_DEFAULT } from '../../cluster/node/settings.ts';
 import { clusterKeyOf, type Listener, listen, makeIdentity } from '../../cluster/node/tls.ts';
 import { makeClusterKeyPem, parseClusterKeyPem } from '../../codec/identity.ts';
-import { freePorts } from './harness.ts';
+import { freePorts } from '../harness/free-ports.ts';
 
 const test = suite('links');
 const key = clusterKeyOf(parseClusterKeyPem(makeClusterKeyPem()));
-const WAIT_MS_MAX = 5_000;
+const WAIT_MS_MAX = 30_000;
 
 /** As `until`, but needs no timer. */
 async function turnsUntil(what: string, condition: () => boolean): Promise<void> {

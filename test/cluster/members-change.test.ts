@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { makeDaemonIdentity } from '../../codec/identity.ts';
-import { type Ended, freePorts, run, TestClient, TestCluster, TestTracker, until } from './harness.ts';
+import { freePorts } from '../harness/free-ports.ts';
+import { type Ended, run, TestClient, TestCluster, TestTracker, until } from './harness.ts';
 import { Load } from './load.ts';
 
 const test = suite<{ cluster: TestCluster }>('members come and go');

@@ -10,7 +10,8 @@ import { StateCheck } from '../../cluster/node/state-check.ts';
 import { clusterKeyOf } from '../../cluster/node/tls.ts';
 import { Supervisor } from '../../cluster/supervisor.ts';
 import { makeClusterKeyPem, makeDaemonIdentity, parseClusterKeyPem } from '../../codec/identity.ts';
-import { freePorts, TestClient, until } from './harness.ts';
+import { freePorts } from '../harness/free-ports.ts';
+import { TestClient, until } from './harness.ts';
 
 /** Three supervised trackers in this process: their states can be reached. */
 class Supervised {

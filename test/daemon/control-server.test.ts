@@ -27,6 +27,7 @@ import { formatAddress } from '../../codec/ids.ts';
 import { RpcConnection } from '../../codec/rpc.ts';
 import { parseArguments } from '../../daemon/arguments.ts';
 import { type RunningDaemon, startDaemon } from '../../daemon/daemon.ts';
+import { freePorts } from '../harness/free-ports.ts';
 import { until } from '../harness/until.ts';
 import { ScriptedTracker } from './scripted-tracker.ts';
 
@@ -290,9 +291,8 @@ test('a directory that others can write to is made private when it is ours', asy
 
 test('it is ready without trackers, and finds them when they come', async () => {
   const here = await place();
-  const late = await ScriptedTracker.start(1);
-  const { address } = late;
-  await late.stop();
+  const [port] = await freePorts(1);
+  const address = { host: '127.0.0.1', port: port! };
   writeFileSync(join(here.dir, 'info.txt'), formatAddress(address));
   await start(here);
   const mt = await open(here.socket);
@@ -305,7 +305,7 @@ test('it is ready without trackers, and finds them when they come', async () => 
   );
   assert.is(leader, null);
   await failsWith('TRACKER_UNREACHABLE', mt.call('create_user', { user_id: 'a', password: 'b', timeout_ms: 200 }));
-  const back = await ScriptedTracker.start(1, { create_user: () => ({}) }, undefined, address.port);
+  const back = await ScriptedTracker.start(1, { create_user: () => ({}) }, undefined, port);
   cleanups.push(() => back.stop());
   await mt.call('create_user', { user_id: 'a', password: 'b' });
   await until('connected', async () => (await mt.call('status', {})).tracker.connected);

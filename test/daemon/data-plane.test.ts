@@ -154,7 +154,7 @@ test('verified pieces outlive the daemon, and are not fetched again', async ({ w
 test('limits hold, and change at once', async ({ world }) => {
   const alice = await world.daemon('alice', { limits: { up: MiB, down: 0 } });
   const bob = await world.daemon('bob');
-  alice.share('file', randomBytes(8 * MiB));
+  alice.share('file', randomBytes(32 * MiB));
   const beganMs = performance.now();
   const { answer } = bob.download('file');
   await until('2 MiB are there', () => (bob.row('file')?.bytes_done ?? 0) >= 2 * MiB);
@@ -162,7 +162,7 @@ test('limits hold, and change at once', async ({ world }) => {
   assert.ok(elapsed > 1_800, `2 MiB at 1 MiB/s took ${elapsed} ms`);
   assert.equal(alice.plane.limits({ up: 0, down: null }), { up: 0, down: 0 });
   await answer;
-  assert.ok(performance.now() - beganMs < 6_000);
+  assert.ok(performance.now() - beganMs < 16_000, 'half of what it would take at 1 MiB/s');
 });
 
 test('a download limit holds, and a slow line is no reason to leave a source', async ({ world }) => {

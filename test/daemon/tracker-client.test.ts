@@ -128,7 +128,7 @@ test('no quorum anywhere: NO_QUORUM, after asking all', async () => {
   const one = await tracker(1, { create_group: refuse });
   const two = await tracker(2, { create_group: refuse });
   const { client: daemon } = client([one.address, two.address]);
-  await failsWith('NO_QUORUM', daemon.command('create_group', { group_id: 'g' }, { timeoutMs: 1_000 }));
+  await failsWith('NO_QUORUM', daemon.command('create_group', { group_id: 'g' }, { timeoutMs: 2_000 }));
   assert.ok(one.requests.length > 0);
   assert.ok(two.requests.length > 0);
 });
@@ -136,12 +136,14 @@ test('no quorum anywhere: NO_QUORUM, after asking all', async () => {
 test('sent and never answered: OUTCOME_UNKNOWN', async () => {
   const one = await tracker(1, { create_group: never });
   const { client: daemon } = client([one.address]);
-  await failsWith('OUTCOME_UNKNOWN', daemon.command('create_group', { group_id: 'g' }, { timeoutMs: 300 }));
+  await until('connected', () => daemon.tracker !== null);
+  await failsWith('OUTCOME_UNKNOWN', daemon.command('create_group', { group_id: 'g' }, { timeoutMs: 1_000 }));
 });
 
 test('a read that is never answered is NO_QUORUM: nothing can be unknown about it', async () => {
   const one = await tracker(1, { list_groups: never });
   const { client: daemon } = client([one.address]);
+  await until('connected', () => daemon.tracker !== null);
   await failsWith('NO_QUORUM', daemon.listAll('list_groups', {}, { timeoutMs: 300 }));
 });
 
@@ -234,7 +236,7 @@ test('a frozen tracker holds up nobody for long', async () => {
     const { client: daemon } = client([{ host: '127.0.0.1', port }, one.address]);
     const startedAt = performance.now();
     await daemon.command('create_group', { group_id: 'g' });
-    assert.ok(performance.now() - startedAt < 1_500, 'hedged');
+    assert.ok(performance.now() - startedAt < 4_000, 'hedged: a dial alone is given up after 5 s');
   }
 });
 
