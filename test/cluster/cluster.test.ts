@@ -46,7 +46,7 @@ test("the leader's kill -9 loses nothing, and it catches up when it comes back",
   for (let i = 0; i < 50; i++) await ann.command('create_group', { group_id: `after-${i}` });
   const tookMs = performance.now() - started;
   await killed;
-  assert.ok(tookMs < 3_000, `failover took ${tookMs} ms`);
+  assert.ok(tookMs < 9_000, `failover took ${tookMs} ms`); // a second; on a slow machine several
   const { groups } = await ann.read('list_groups', {});
   assert.is(groups.length, 100);
   const second = await cluster.leader();

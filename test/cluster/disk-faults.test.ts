@@ -97,7 +97,7 @@ testOrSkip(
     assert.is.not(status.leader, null);
     assert.is(status.trackers[leader.number - 1]!.role, 'unreachable');
     console.log(`  ten commands from the stall on: ${tookMs.toFixed(0)} ms`);
-    assert.ok(tookMs < 5_000, `${tookMs} ms`);
+    assert.ok(tookMs < 15_000, `${tookMs} ms`); // of the minute that the stall lasts
     await end();
     await until('it follows', async () => {
       const row = (await ann.call('tracker_status', {})).trackers[leader.number - 1]!;

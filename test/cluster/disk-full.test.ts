@@ -18,7 +18,7 @@ test('stops a lone tracker from taking commands; it goes on by itself when there
       const request = ann.nextRequest();
       const group_id = `group-${'x'.repeat(40)}-${i}`;
       const code = await codeOf(
-        ann.call('create_group', { request, session: ann.session, group_id }, { timeoutMs: 400 }),
+        ann.call('create_group', { request, session: ann.session, group_id }, { timeoutMs: 2_000 }),
       );
       if (code === 'OK') made++;
       else full = code;

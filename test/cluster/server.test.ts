@@ -147,8 +147,8 @@ test('a member who is removed loses the stream, and everyone hears of the new ep
   await until('ann knows', () =>
     annNews.events.some((e) => e.revoked.some((r) => r.user_id === bob.name && r.group_id === group_id)),
   );
-  const epoch = annNews.events.flatMap((e) => e.epochs).findLast((each) => each.group_id === group_id)!.epoch;
-  assert.ok(epoch > before);
+  const epoch = () => annNews.events.flatMap((e) => e.epochs).findLast((each) => each.group_id === group_id)!.epoch;
+  await until('and the new epoch', () => epoch() > before);
   annNews.stop();
   bobNews.stop();
 });
@@ -194,6 +194,7 @@ test('a changed password counts at once, and the wrong old one changes nothing',
 
 test('a daemon that sends no heartbeat goes offline, and resume brings it back', async () => {
   const ann = await user(1);
+  const startedMs = performance.now();
   const bob = await user(2);
   const group_id = await group(ann, bob);
   const beat = (client: TestClient) =>
@@ -204,9 +205,8 @@ test('a daemon that sends no heartbeat goes offline, and resume brings it back',
     return members.find(({ user_id }) => user_id === bob.name)!.online;
   };
   assert.is(await isOnline(), true);
-  const startedMs = performance.now();
-  await until('bob is offline', async () => !(await isOnline()), 30_000);
-  assert.ok(performance.now() - startedMs > 13_000, 'not before its lease ended');
+  await until('bob is offline', async () => !(await isOnline()), 40_000);
+  assert.ok(performance.now() - startedMs > 14_000, 'not before its lease ended');
   assert.is((await beat(ann)).online, true, 'ann, who did, is online');
   // His own tracker may apply the end of the lease a moment later than hers.
   await until('bob is told', async () => !(await beat(bob)).online);
