@@ -12,12 +12,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, sep } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs, stripVTControlCharacters } from 'node:util';
 import { ALONE, LONG, LONGEST, WAITS } from './gate-lists.ts';
 
 /** A unit test file that needs longer is doing something else than testing a unit. */
-const UNIT_LIMIT_MS = 90_000;
-const E2E_LIMIT_MS = 240_000;
+const UNIT_LIMIT_MS = 180_000;
+const E2E_LIMIT_MS = 360_000;
 /** Images are built, machines pulled apart and healed. */
 const CONTAINERS_LIMIT_MS = 900_000;
 /** Two files at a time on the two cores that we promise to be content with. */
@@ -28,8 +29,9 @@ const MORE_END_TO_END = 1;
 const EXCERPT_LINES_MAX = 24;
 /** Output of one file that is kept; the end matters most. */
 const OUTPUT_CHARS_MAX = 4_000_000;
-/** How long processes that a file started may take to be gone after it has exited. */
-const LEFT_GRACE_MS = 500;
+/** How long processes that a file started may take to be gone after it has exited; looked at now and then. */
+const LEFT_GRACE_MS = 3_000;
+const LEFT_LOOK_MS = 100;
 const CONTAINERS = `containers${sep}`;
 
 interface FileResult {
@@ -256,27 +258,35 @@ function runProcess(path: string, mark: string, limitMs: number): Promise<Exit> 
       timedOut = true;
       killGroup(child);
     }, limitMs);
-    let left: string[] = [];
+    let swept = Promise.resolve<string[]>([]);
     child.on('error', (error) => keep(`${error}\n`));
     child.on('exit', () => {
       clearTimeout(timer);
-      const sweep = () => {
-        left = findMarked(mark).map(({ pid, command }) => `${pid} ${command}`);
-        for (const { pid } of findMarked(mark)) killQuietly(pid);
-        killGroup(child);
-      };
-      if (findMarked(mark).length === 0) sweep();
-      else setTimeout(sweep, LEFT_GRACE_MS);
+      swept = sweep(mark).finally(() => killGroup(child));
     });
-    child.on('close', (code, signal) => {
+    child.on('close', async (code, signal) => {
       running.delete(child);
-      // A survivor that closed our pipes is still to be swept.
-      setTimeout(
-        () => resolve({ code, signal, timedOut, output, left }),
-        findMarked(mark).length ? LEFT_GRACE_MS * 2 : 0,
-      );
+      const left = await swept; // a survivor may have closed our pipes
+      resolve({ code, signal, timedOut, output, left });
     });
   });
+}
+
+/** Ends what a file left running, and names it. */
+async function sweep(mark: string): Promise<string[]> {
+  const left = await leftAfterGrace(mark);
+  for (const { pid } of left) killQuietly(pid);
+  if (left.length > 0) await leftAfterGrace(mark);
+  return left.map(({ pid, command }) => `${pid} ${command}`);
+}
+
+async function leftAfterGrace(mark: string): Promise<{ pid: number; command: string }[]> {
+  const deadline = performance.now() + LEFT_GRACE_MS;
+  for (;;) {
+    const left = findMarked(mark);
+    if (left.length === 0 || performance.now() > deadline) return left;
+    await sleep(LEFT_LOOK_MS);
+  }
 }
 
 function killGroup(child: ChildProcess): void {
