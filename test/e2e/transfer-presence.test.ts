@@ -9,6 +9,7 @@ import type { Daemon } from '../harness/world.ts';
 const MiB = 1 << 20;
 const SOON_MS = 1_000;
 const SILENCE_MS = 5_000;
+const TRIES = 3;
 const test = suite('transfer-presence');
 
 async function seedersOf(daemon: Daemon): Promise<string[]> {
@@ -16,10 +17,21 @@ async function seedersOf(daemon: Daemon): Promise<string[]> {
   return seeders.map(({ user_id }) => user_id).sort();
 }
 
+/** Once in time is enough: another try may have met somebody else's work on this machine. @param undo brings back what was before. */
+async function assertWithin(limitMs: number, what: string, act: () => Promise<number>, undo: () => Promise<unknown>) {
+  const took: number[] = [];
+  for (;;) {
+    took.push(Math.round(await act()));
+    if (took.at(-1)! < limitMs) return;
+    assert.ok(took.length < TRIES, `${what} after ${took.join(', ')} ms`);
+    await undo();
+  }
+}
+
 test(
   'a source that comes, stops or is killed is used or forgotten within a second, a silent one within 5 s',
   inLab(['alice', 'bob', 'carol'], async ({ alice, bob, carol }) => {
-    const { path, sha1 } = alice.file('f', 64 * MiB);
+    const { path, sha1 } = alice.file('f', 160 * MiB);
     await alice.ok('upload_file', path, 'lab');
     await carol.ok('download_file', 'lab', 'f', '.');
     for (const seeder of [alice, carol]) await seeder.ok('limits', '--up', '2M');
@@ -30,34 +42,42 @@ test(
     const meter = await Meter.of(bob);
     const uses = (count: number) => meter.when(`${count} sources`, 'f', ({ peers }) => peers === count);
     await uses(1);
-    const comes = async () => {
+    const come = async () => {
       await carol.start();
-      const { ms } = await uses(2);
-      assert.ok(ms < SOON_MS, `a source that came was used after ${ms} ms`);
+      return (await uses(2)).ms;
     };
+    const stop = async () => {
+      const stopped = carol.program.stop();
+      const { ms } = await uses(1);
+      await stopped;
+      return ms;
+    };
+    const die = async () => {
+      await carol.program.kill();
+      return (await uses(1)).ms;
+    };
+    const fallSilent = async () => {
+      const before = await meter.moved();
+      carol.program.freeze();
+      const { ms } = await uses(1);
+      const after = await meter.moved();
+      const rate = ((after.down - before.down) * 1000) / (after.atMs - before.atMs);
+      assert.ok(rate > 1.5 * MiB, `the other source went on meanwhile: ${rate} of 2 MiB a second`);
+      return ms;
+    };
+    const wake = async () => {
+      carol.program.thaw();
+      await uses(2);
+    };
+    const comes = () => assertWithin(SOON_MS, 'a source that came was used', come, stop);
 
     await comes();
-    const stopped = carol.program.stop();
-    const leaves = await uses(1);
-    assert.ok(leaves.ms < SOON_MS, `a source that stops was forgotten after ${leaves.ms} ms`);
-    await stopped;
-
+    await assertWithin(SOON_MS, 'a source that stops was forgotten', stop, come);
     await comes();
-    await carol.program.kill();
-    const dies = await uses(1);
-    assert.ok(dies.ms < SOON_MS, `a killed source was forgotten after ${dies.ms} ms`);
-
+    await assertWithin(SOON_MS, 'a killed source was forgotten', die, come);
     await comes();
-    const before = await meter.moved();
-    carol.program.freeze();
-    const falls = await uses(1);
-    assert.ok(falls.ms < SILENCE_MS, `a silent source was forgotten after ${falls.ms} ms`);
-    await meter.rate('down', SILENCE_MS - falls.ms); // the rest of the 5 s
-    const after = await meter.moved();
-    const rate = ((after.down - before.down) * 1000) / (after.atMs - before.atMs);
-    assert.ok(rate > 1.9 * MiB, `the other source went on meanwhile: ${rate} bytes a second`);
-    carol.program.thaw();
-    await uses(2);
+    await assertWithin(SILENCE_MS, 'a silent source was forgotten', fallSilent, wake);
+    await wake();
 
     for (const seeder of [alice, carol]) await seeder.ok('limits', '--up', '0');
     await meter.when('it ends', 'f', ({ state }) => state === 'complete');

@@ -11,6 +11,8 @@ import type { Daemon } from '../harness/world.ts';
 
 const MiB = 1 << 20;
 const WINDOW_MS = 2_500;
+/** One of so many must be as promised: another one may have met somebody else's work on this machine. */
+const TRIES = 4;
 const test = suite('transfer-sharing');
 
 /** Which pieces of its only unfinished download a daemon has verified, from the map that it keeps of them. */
@@ -24,29 +26,30 @@ test(
   'several downloads get the same of a limited line, whatever their sources',
   inLab(['alice', 'bob', 'carol'], async ({ alice, bob, carol }) => {
     const names = ['one', 'two', 'three'];
-    for (const name of names) await alice.ok('upload_file', alice.file(name, 12 * MiB).path, 'lab');
+    for (const name of names) await alice.ok('upload_file', alice.file(name, 24 * MiB).path, 'lab');
     await carol.ok('download_file', 'lab', 'one', '.'); // this one has two sources
     const meter = await Meter.of(bob);
-    const shares = async (what: string) => {
+    const assertShares = async (what: string, rateMin: number) => {
       const done = async () => Promise.all(names.map(async (name) => (await meter.row(name))!.bytes_done));
       await until(`${what}: all move`, async () => (await done()).every((bytes) => bytes > 0));
-      const before = await done();
-      const rate = await meter.rate('down', WINDOW_MS);
-      const gained = (await done()).map((bytes, i) => bytes - before[i]!);
-      const all = gained.reduce((sum, bytes) => sum + bytes, 0);
-      for (const bytes of gained) {
-        assert.ok(Math.abs(bytes / all - 1 / 3) < 0.05, `${what}: ${gained.join(', ')} bytes of ${all}`);
+      const seen: string[] = [];
+      while (seen.length < TRIES) {
+        const before = await done();
+        const rate = await meter.rate('down', WINDOW_MS);
+        const gained = (await done()).map((bytes, i) => bytes - before[i]!);
+        const all = gained.reduce((sum, bytes) => sum + bytes, 0);
+        if (rate > rateMin && gained.every((bytes) => Math.abs(bytes / all - 1 / 3) < 0.05)) return;
+        seen.push(`${gained.join(', ')} bytes of ${all}, ${Math.round(rate)} a second`);
       }
-      return rate;
+      assert.unreachable(`${what}: ${seen.join('; ')}`);
     };
     await bob.ok('limits', '--down', '4M');
     for (const name of names) await bob.ok('download_file', 'lab', name, '.', '--detach');
-    await shares('download limit');
+    await assertShares('download limit', 0);
     await carol.program.stop();
     await alice.ok('limits', '--up', '4M');
     await bob.ok('limits', '--down', '0');
-    const rate = await shares('upload limit of the seeder');
-    assert.ok(rate > 0.95 * 4 * MiB, `and the line is full: ${rate} bytes a second`);
+    await assertShares('upload limit of the seeder, and the line is full', 0.95 * 4 * MiB);
     meter.close();
   }),
 );
@@ -81,8 +84,9 @@ test(
     const { sha1: found } = await slowed;
     assert.equal([found, sha1Of(bob.path('f'))], [sha1, sha1]);
     // They are still listed, and nobody answers there. Nor must the slow one hold up the end.
+    // A source that was waited for would cost 5 s and more; some of one second may be this machine's.
     const again = Math.min((await take()).seconds, (await take()).seconds);
-    assert.ok(again < alone.seconds + 0.1 * bound, `${again} s, ${alone.seconds} s without them`);
+    assert.ok(again < alone.seconds + 0.3 * bound, `${again} s, ${alone.seconds} s without them`);
     meter.close();
   }),
 );
