@@ -10,6 +10,7 @@ import { sha1Of } from '../harness/files.ts';
 import { netnsRefusal, withNetns } from '../harness/netns.ts';
 import { BINS } from '../harness/program.ts';
 import { testOrSkip } from '../harness/skip.ts';
+import { until } from '../harness/until.ts';
 import { inWorld, type World } from '../harness/world.ts';
 
 const test = suite('cluster key');
@@ -36,10 +37,8 @@ test('loopback: five trackers that start at the same moment make one key and for
       assert.is(statSync(keyPath(world)).mode & 0o777, 0o600);
       assert.is(parseClusterKeyPem(readFileSync(keyPath(world), 'utf8')).length, 1);
       const alice = await world.daemon('alice').start();
-      const { trackers } = await world.status(alice);
-      assert.ok(
-        trackers.every(({ reachable }) => reachable),
-        'each is under the key that the others trust',
+      await until('each is under the key that the others trust', async () =>
+        (await world.status(alice)).trackers.every(({ reachable }) => reachable),
       );
       // It stays: a restart makes no other one.
       const before = fingerprint(world);

@@ -217,10 +217,10 @@ test(
     const { alice, bob } = await scene(world);
     const large = alice.file('large', 6 << 20);
     await alice.ok('upload_file', large.path, 'lab');
-    await alice.ok('limits', '--up', '1500K');
     mkdirSync(bob.path('in'));
     mkdirSync(bob.path('victim'));
     const begin = async () => {
+      await alice.ok('limits', '--up', '256K'); // far from its end when something is done to its destination
       await bob.ok('download_file', 'lab', 'large', 'in', '--detach');
       await until('some of it came', async () => (await row())!.bytes_done > 0);
     };
@@ -232,6 +232,7 @@ test(
       ).downloads.find(({ file_name }) => file_name === 'large');
     await begin();
     writeFileSync(bob.path('in', 'large'), 'mine');
+    await alice.ok('limits', '--up', '0');
     await until('it ends', async () => (await row())?.state !== 'downloading', { timeoutMs: 20_000, everyMs: 100 });
     assert.is((await row())!.reason_code, 'DESTINATION_EXISTS', JSON.stringify(await row()));
     assert.is(readFileSync(bob.path('in', 'large'), 'utf8'), 'mine');
@@ -240,9 +241,9 @@ test(
     mkdirSync(bob.path('in'));
 
     await begin();
-    await alice.ok('limits', '--up', '0');
     renameSync(bob.path('in'), bob.path('moved'));
     symlinkSync('victim', bob.path('in'));
+    await alice.ok('limits', '--up', '0');
     await until('it ends', async () => (await row())?.state !== 'downloading', { timeoutMs: 20_000, everyMs: 100 });
     const inVictim = readdirSync(bob.path('victim'));
     assert.equal(inVictim, [], `nothing was written into the other directory: ${inVictim}`);

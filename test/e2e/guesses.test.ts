@@ -74,7 +74,6 @@ class Guesser {
 }
 
 const all = (world: World) => [1, 2, 3].map((number) => world.trackerAddress(number));
-const median = (times: number[]) => [...times].sort((a, b) => a - b)[times.length >> 1]!;
 
 test(
   'an unknown user and a wrong password: the same answer, after the same time',
@@ -104,7 +103,8 @@ test(
     }
     assert.is(said.size, 1, [...said].join(' | '));
     assert.match([...said][0]!, 'BAD_CREDENTIALS');
-    const [a, b] = [median(known), median(unknown)];
+    // The fastest of each: what other programs on this machine took is in all the others.
+    const [a, b] = [Math.min(...known), Math.min(...unknown)];
     assert.ok(Math.min(a, b) > 20, `the work of scrypt is done for both: ${a} ms, ${b} ms`);
     // Without the work for unknown users this would be a factor of 20.
     assert.ok(Math.max(a, b) / Math.min(a, b) < 1.3, `known ${a.toFixed(1)} ms, unknown ${b.toFixed(1)} ms`);
@@ -122,14 +122,12 @@ test(
     const elsewhere = await Guesser.make(all(world).reverse(), '127.77.2.2');
     assert.is((await elsewhere.try('alice', 'wrong')).code, 'TOO_MANY_ATTEMPTS', 'known to every tracker');
     // One more failure as soon as it is allowed: the wait doubles.
-    await until(
-      'the first wait is over',
-      async () => (await mallory.try('alice', 'wrong')).code === 'BAD_CREDENTIALS',
-      {
-        everyMs: 50,
-      },
-    );
-    const failedAtMs = performance.now();
+    let failedAtMs = 0;
+    const isTaken = async () => {
+      failedAtMs = performance.now(); // before it is sent: the wait begins when it is decided
+      return (await mallory.try('alice', 'wrong')).code === 'BAD_CREDENTIALS';
+    };
+    await until('the first wait is over', isTaken, { everyMs: 50 });
     await world.killLeader(alice);
     let answers = 0;
     await until(
