@@ -13,13 +13,14 @@ import { ContainerWorld, type Peer } from './world.ts';
 
 const MiB = 1024 * 1024;
 const FILE_SIZE = 24 * MiB;
-/** Some seconds for the file. */
-const SLOW = 4 * MiB;
+/** Far longer for the file than the engine takes to cut somebody off. */
+const SLOW = MiB;
+const SOME = 2 * MiB;
 /** Well above an election. */
 const PAUSE_MS = 2_500;
 const PROGRESS_MS_MAX = 20_000;
 /** On a machine that runs six containers; image.test.ts holds one alone to its second. */
-const STOP_MS_MAX = 4_000;
+const STOP_MS_MAX = 10_000;
 const reason = await whyNoContainers();
 const test = suite('containers: crashes');
 let world: ContainerWorld;
@@ -113,7 +114,7 @@ testOrSkip(
     const [, peer] = world.peers as [Peer, Peer];
     await peer.call('limits', { up: null, down: SLOW });
     await startDownload(peer);
-    await until('a quarter is there', async () => (await row(peer))!.bytes_done > FILE_SIZE / 4, { timeoutMs: 30_000 });
+    await until('some of it is there', async () => (await row(peer))!.bytes_done > SOME);
     await world.partition(
       [peer],
       world.hosts.filter((host) => host !== peer),
@@ -140,14 +141,16 @@ testOrSkip(
     const peer = world.peers[2]!;
     await peer.call('limits', { up: null, down: SLOW });
     await startDownload(peer);
-    await until('a quarter is there', async () => (await row(peer))!.bytes_done > FILE_SIZE / 4, { timeoutMs: 30_000 });
+    await until('some of it is there', async () => (await row(peer))!.bytes_done > SOME);
     const { bytes_done: atKill } = (await row(peer))!;
+    assert.ok(atKill < FILE_SIZE);
     await peer.kill();
     assert.not(existsSync(join(peer.dir, 'data.bin')));
     await peer.start();
     await peer.answers();
     const { bytes_done: after } = (await row(peer))!;
     assert.ok(after >= atKill, `${after} bytes after the restart, ${atKill} before`);
+    await peer.call('limits', { up: null, down: 0 });
     await completes(peer);
     assert.is((await peer.call('whoami', {})).user_id, peer.user);
   }),

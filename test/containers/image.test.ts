@@ -33,15 +33,16 @@ function startTracker(name: string): void {
 function stateOf(name: string) {
   return JSON.parse(docker('inspect', '-f', '{{json .State}}', name)) as {
     ExitCode: number;
+    FinishedAt: string;
     Health: { Status: string };
   };
 }
 
-/** SIGTERM. @returns ms until its end. */
+/** SIGTERM. @returns ms until its end, without the engine's tidying up after it. */
 function stop(name: string): number {
-  const startedAt = performance.now();
+  const startedAt = Date.now();
   docker('stop', '-t', '10', name);
-  return performance.now() - startedAt;
+  return Date.parse(stateOf(name).FinishedAt) - startedAt;
 }
 
 test.before(() => {
