@@ -13,6 +13,8 @@ import { BINS, Program } from './program.ts';
 import { until } from './until.ts';
 
 const MT_MS_MAX = 120_000;
+/** Of what only prepares a scene: many do it at once, and each waits for the disk. */
+const PREPARE = ['--timeout', '60'];
 const TRACKER_PORT = 5353;
 const DAEMON_PORT = 18_000;
 
@@ -100,8 +102,8 @@ export class Daemon {
 
   /** Makes the user of this daemon's name and logs in. */
   async enter(): Promise<this> {
-    await this.ok('create_user', this.name, `pw-${this.name}`);
-    await this.ok('login', this.name, `pw-${this.name}`);
+    await this.ok('create_user', this.name, `pw-${this.name}`, ...PREPARE);
+    await this.ok('login', this.name, `pw-${this.name}`, ...PREPARE);
     return this;
   }
 }
@@ -221,10 +223,10 @@ export class World {
 
   /** A group of the first daemon's user that the others asked to join and were accepted into. */
   async group(groupId: string, owner: Daemon, ...members: Daemon[]): Promise<void> {
-    await owner.ok('create_group', groupId);
+    await owner.ok('create_group', groupId, ...PREPARE);
     for (const member of members) {
-      await member.ok('join_group', groupId);
-      await owner.ok('accept_request', groupId, member.name);
+      await member.ok('join_group', groupId, ...PREPARE);
+      await owner.ok('accept_request', groupId, member.name, ...PREPARE);
     }
   }
 
