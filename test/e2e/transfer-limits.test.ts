@@ -12,14 +12,41 @@ import { type Daemon, inWorld, type World } from '../harness/world.ts';
 const KiB = 1024;
 const MiB = 1024 * KiB;
 const WINDOW_MS = 5_000;
+const WINDOWS_MAX = 2;
 /** What one read of a socket may bring: so much a connection may be ahead when one looks, and pays for it before it reads on. */
 const READ_BYTES = 64 * KiB;
 const test = suite('transfer-limits');
 
-/** @param readers connections of a limited download; 0: of a limited upload, which is exact. */
-function assertExact(what: string, bytesPerS: number, limit: number, readers = 0): void {
+interface Window {
+  readonly bytesPerS: number;
+  readonly limit: number;
+  /** Connections of a limited download; none: of a limited upload, which is exact. */
+  readonly readers?: number;
+}
+
+function isExact({ bytesPerS, limit, readers = 0 }: Window): boolean {
   const off = Math.abs(bytesPerS - limit) - (readers * READ_BYTES * 1000) / WINDOW_MS;
-  assert.ok(off <= 0.03 * limit, `${what}: ${bytesPerS} bytes a second, the limit is ${limit}`);
+  return off <= 0.03 * limit;
+}
+
+/** A window that somebody else's work on this machine disturbs is no word about the limit: of two in a row, one must be as promised. */
+async function assertWindow<W>(
+  what: string,
+  measure: () => Promise<W>,
+  isRight: (window: W) => boolean,
+): Promise<void> {
+  const seen: W[] = [];
+  while (seen.length < WINDOWS_MAX) {
+    const window = await measure();
+    if (isRight(window)) return;
+    seen.push(window);
+  }
+  assert.unreachable(`${what}: ${JSON.stringify(seen)}`);
+}
+
+function assertExact(meter: Meter, what: string, direction: 'up' | 'down', limit: number, readers = 0): Promise<void> {
+  const measure = async () => ({ bytesPerS: await meter.rate(direction, WINDOW_MS), limit, readers });
+  return assertWindow(what, measure, isExact);
 }
 
 async function share(seeder: Daemon, name: string, size: number): Promise<void> {
@@ -40,17 +67,21 @@ async function upwards(seeder: Daemon, modest: Daemon, greedy: readonly [Daemon,
   await meter.ask('limits', { up: 64 * KiB, down: null });
   await modest.ok('download_file', 'lab', 'up', '.', '--detach');
   await until('it begins', async () => (await meter.moved()).up > 0);
-  assertExact('up, 64K', await meter.rate('up', WINDOW_MS), 64 * KiB);
+  await assertExact(meter, 'up, 64K', 'up', 64 * KiB);
   await meter.ask('limits', { up: 6 * MiB, down: null });
-  assertExact('up, raised on the way', await meter.rate('up', WINDOW_MS), 6 * MiB);
+  await assertExact(meter, 'up, raised on the way', 'up', 6 * MiB);
   await meter.ask('limits', { up: 3 * MiB, down: null });
   await Promise.all(greedy.map((taker) => taker.ok('download_file', 'lab', 'up', '.', '--detach')));
   for (const name of ['up-2', 'up-3']) await greedy[0].ok('download_file', 'lab', name, '.', '--detach');
   const meters = await Promise.all(takers.map(Meter.of));
   await Promise.all(meters.map((one) => one.when('it comes', 'up', ({ bytes_done }) => bytes_done > 0)));
-  const [all, own] = await Promise.all([meter.rate('up', WINDOW_MS), meters[0]!.rate('down', WINDOW_MS)]);
-  assertExact('up, lowered, several connections', all, 3 * MiB);
-  assert.ok(Math.abs(own / all - 0.5) < 0.05, `the user with one connection got ${own} of ${all} bytes a second`);
+  const both = async () => {
+    const [bytesPerS, own] = await Promise.all([meter.rate('up', WINDOW_MS), meters[0]!.rate('down', WINDOW_MS)]);
+    return { bytesPerS, limit: 3 * MiB, own };
+  };
+  await assertWindow('up, lowered, several connections; half for the user with one', both, (window) => {
+    return isExact(window) && Math.abs(window.own / window.bytesPerS - 0.5) < 0.05;
+  });
   for (const one of [meter, ...meters]) one.close();
 }
 
@@ -62,13 +93,13 @@ async function downwards(leecher: Daemon, one: Daemon, other: Daemon): Promise<v
   await meter.ask('limits', { up: null, down: 5 * MiB });
   await leecher.ok('download_file', 'lab', 'down', '.', '--detach', '--peer', one.name);
   await meter.when('it comes', 'down', ({ bytes_done }) => bytes_done > 0);
-  assertExact('down, one connection', await meter.rate('down', WINDOW_MS), 5 * MiB, 1);
+  await assertExact(meter, 'down, one connection', 'down', 5 * MiB, 1);
   await leecher.ok('cancel_download', 'lab', 'down');
   await leecher.ok('download_file', 'lab', 'down', '.', '--detach');
   await meter.when('both send', 'down', ({ peers }) => peers === 2);
-  assertExact('down, two connections', await meter.rate('down', WINDOW_MS), 5 * MiB, 2);
+  await assertExact(meter, 'down, two connections', 'down', 5 * MiB, 2);
   await meter.ask('limits', { up: null, down: MiB });
-  assertExact('down, lowered on the way', await meter.rate('down', WINDOW_MS), MiB, 2);
+  await assertExact(meter, 'down, lowered on the way', 'down', MiB, 2);
   meter.close();
 }
 
