@@ -1,23 +1,25 @@
 /**
  * Collects `have`, `getting` and `want`, and tells them to all neighbours in batches: with many neighbours every piece would
- * otherwise cost hundreds of tiny messages. With few the batches are so short that nobody waits.
+ * otherwise cost hundreds of tiny messages. With few, or far away, the batches are so short that nobody waits.
  */
 import type { Core } from './core.ts';
 import type { PieceMessage } from './messages.ts';
 import type { Neighbour } from './neighbour-table.ts';
 import type { LinkRole } from './types.ts';
 
-/** A neighbour more lengthens the batch by this, so that the messages a second stay near 2,000 in any swarm. */
+/** Who only gives must know soon what I am getting elsewhere, or offers it too. A neighbour more lengthens the batch by this. */
 const BATCH_MS_PER_NEIGHBOUR = 2;
-/** Later news cost more declined offers than fewer messages save. */
 const BATCH_MS_MAX = 20;
+/** Among those who take from each other, a declined offer costs less than the messages that would have prevented it, … */
+const BATCH_MS_PER_RECEIVER = 15;
+const BATCH_MS_MAX_NEAR = 60;
 
 export class News {
   private readonly core: Core;
   private haves: number[] = [];
   /** Pieces whose last word is `getting` (true) or `want` (false). */
   private readonly intents = new Map<number, boolean>();
-  private flushedAtMs = Number.NEGATIVE_INFINITY;
+  private dueMs = Number.NEGATIVE_INFINITY;
 
   constructor(core: Core) {
     this.core = core;
@@ -38,14 +40,12 @@ export class News {
 
   /** When `flush` has something to do; Infinity: nothing to tell. */
   dueAtMs(): number {
-    if (this.haves.length === 0 && this.intents.size === 0) return Number.POSITIVE_INFINITY;
-    const batchMs = Math.min(BATCH_MS_MAX, BATCH_MS_PER_NEIGHBOUR * this.core.table.neighbours.size);
-    return this.flushedAtMs + batchMs;
+    return this.haves.length === 0 && this.intents.size === 0 ? Number.POSITIVE_INFINITY : this.dueMs;
   }
 
   flushIfDue(): void {
     if (this.core.nowMs < this.dueAtMs()) return;
-    this.flushedAtMs = this.core.nowMs;
+    this.dueMs = this.core.nowMs + this.batchMs();
     const messages: PieceMessage[] = [];
     const getting = this.intended(true);
     const want = this.intended(false);
@@ -57,6 +57,15 @@ export class News {
     this.intents.clear();
     for (const neighbour of this.core.table.neighbours.values())
       for (const message of messages) this.core.send(neighbour.id, newsRole(neighbour), message);
+  }
+
+  /** … but far from everyone it costs a round trip of an idle line. The nearest says how far: of a busy one, the round trip looks long. */
+  private batchMs(): number {
+    const { neighbours, receiverCount } = this.core.table;
+    let nearestMs = BATCH_MS_MAX_NEAR;
+    for (const { rttMs } of neighbours.values()) nearestMs = Math.min(nearestMs, rttMs);
+    const base = Math.min(BATCH_MS_MAX, BATCH_MS_PER_NEIGHBOUR * neighbours.size);
+    return Math.max(base, Math.min(BATCH_MS_MAX_NEAR - nearestMs, BATCH_MS_PER_RECEIVER * receiverCount));
   }
 
   private intended(isGetting: boolean): number[] {

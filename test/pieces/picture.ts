@@ -11,6 +11,7 @@ import { Bitfield } from '../../daemon/pieces/bitfield.ts';
 import type { BlockRun, PieceMessage } from '../../daemon/pieces/messages.ts';
 import { Transfer } from '../../daemon/pieces/transfer.ts';
 import type { LinkRole, TransferAction, TransferEvent } from '../../daemon/pieces/types.ts';
+import type { UserFiles } from '../../daemon/pieces/user-shares.ts';
 import { seededRandom } from '../swarm-sim/clock.ts';
 
 export const BLOCKS = 4;
@@ -22,6 +23,10 @@ export interface Picture {
   /** User of each peer; by default everybody is somebody else. */
   readonly users?: readonly string[];
   readonly orphansMax?: number;
+  /** How many files users take; by default this one. */
+  readonly userFiles?: UserFiles;
+  /** Of every peer; default 0. */
+  readonly rttMs?: number;
 }
 
 export class Scene {
@@ -31,11 +36,17 @@ export class Scene {
   private lines: string[] = [];
   private news: string[] = [];
 
-  constructor({ have, seed, orphansMax }: Picture) {
+  constructor({ have, seed, orphansMax, userFiles }: Picture) {
     const sizeBytes = have.length * BLOCKS * BLOCK_SIZE;
     const random = seededRandom(seed ?? 1);
-    const options = { sizeBytes, pieceSizeBytes: BLOCKS * BLOCK_SIZE, have: bytesOf(have), random };
-    this.transfer = new Transfer(orphansMax === undefined ? options : { ...options, orphansMax });
+    this.transfer = new Transfer({
+      sizeBytes,
+      pieceSizeBytes: BLOCKS * BLOCK_SIZE,
+      have: bytesOf(have),
+      random,
+      ...(orphansMax !== undefined && { orphansMax }),
+      ...(userFiles && { userFiles }),
+    });
   }
 
   /** Anything that happens; answers what the policy does about it, without news. */
@@ -86,7 +97,7 @@ export function picture(spec: Picture): Scene & { opening: string[] } {
   const scene = new Scene(spec);
   const link = (type: 'link-up' | 'link-down', neighbour: number, role: LinkRole): string[] => {
     const userId = spec.users?.[neighbour - 1] ?? `user${neighbour}`;
-    return scene.on({ type, neighbour, role, userId, rttMs: 0 });
+    return scene.on({ type, neighbour, role, userId, rttMs: spec.rttMs ?? 0 });
   };
   spec.peers.forEach((peer, index) => {
     link('link-up', index + 1, 'download');

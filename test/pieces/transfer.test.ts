@@ -17,6 +17,30 @@ test('the bitfield is the first word on each link, then what I am getting', () =
   assert.equal(scene.told.slice(0, 2), ['→2 bitfield', '→2 getting 1']);
 });
 
+for (const [where, rttMs, peers, batchMs] of [
+  ['next door', 0, ['....#', '....#'], 30],
+  ['in a crowd next door', 0, Array.from({ length: 9 }, () => '....#'), 60],
+  ['far away', 100, ['....#', '....#'], 4],
+  ['among seeders', 0, ['#####', '#####'], 4],
+] as const) {
+  test(`news wait for more of them: ${where}, ${batchMs} ms`, () => {
+    const scene = picture({ have: '.....', peers, rttMs });
+    const news = () => scene.told.filter((line) => line.includes('have'));
+    scene.nowMs += 1000;
+    scene.on({ type: 'verified', piece: 0 });
+    assert.is(news().length, peers.length, 'the first at once');
+    scene.nowMs++;
+    scene.on({ type: 'verified', piece: 1 });
+    assert.equal(news(), []);
+    scene.nowMs += batchMs - 2;
+    scene.on({ type: 'tick' });
+    assert.equal(news(), []);
+    scene.nowMs++;
+    scene.on({ type: 'tick' });
+    assert.is(news().length, peers.length);
+  });
+}
+
 test('whoever breaks the protocol is banned', () => {
   const cases: [string, PieceMessage, LinkRole][] = [
     ['no such piece', have(3), 'upload'],
