@@ -27,7 +27,7 @@ import { RateMeter } from './peer/rate-meter.ts';
 import { Serving } from './peer/serving.ts';
 import { SlotPool } from './peer/slots.ts';
 import { peerTlsOptions } from './peer/tls.ts';
-import { UserShares } from './pieces/user-shares.ts';
+import { UserFiles } from './pieces/user-shares.ts';
 import { DownloadStore } from './store/download-store.ts';
 import type { Sqlite } from './store/store.ts';
 
@@ -79,7 +79,7 @@ class PeerDataPlane implements DataPlane {
       downLimiter: new Limiter(limits.down),
       upMeter: new RateMeter(),
       downMeter: new RateMeter(),
-      userShares: new UserShares(),
+      userFiles: new UserFiles(),
     };
     const tls = peerTlsOptions(ports.identity);
     this.#fetching = { ports, resources: this.#resources, tls: createSecureContext(tls), log };

@@ -8,7 +8,7 @@ import type { Limiter } from '../limiter.ts';
 import type { PieceMessage } from '../pieces/messages.ts';
 import { Transfer } from '../pieces/transfer.ts';
 import type { BanReason, LinkRole, NeighbourId, TransferAction, TransferEvent } from '../pieces/types.ts';
-import type { UserShares } from '../pieces/user-shares.ts';
+import type { UserFiles } from '../pieces/user-shares.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import { DownloadBudget } from './download-budget.ts';
 import type { BlockHeader } from './frame-reader.ts';
@@ -36,7 +36,7 @@ export interface SwarmResources {
   readonly downLimiter: Limiter;
   readonly upMeter: RateMeter;
   readonly downMeter: RateMeter;
-  readonly userShares: UserShares;
+  readonly userFiles: UserFiles;
 }
 
 export interface SwarmEvents {
@@ -103,7 +103,7 @@ export class Swarm implements LinkOwner {
       pieceSizeBytes: manifest.pieceSize,
       have: options.have,
       random: Math.random,
-      userShares: options.userShares,
+      userFiles: options.userFiles,
     });
     const report = (event: TransferEvent): void => this.step(event);
     this.#uploads = new UploadRunner({

@@ -23,7 +23,7 @@ import type {
   UploadJob,
 } from './types.ts';
 import { Uploader } from './uploader.ts';
-import { UserShares } from './user-shares.ts';
+import { UserFiles, UserShares } from './user-shares.ts';
 
 const ORPHANS_MAX_DEFAULT = 8;
 /** The patience of the policy is counted in hundreds of milliseconds while something moves, in seconds otherwise. */
@@ -51,7 +51,7 @@ export class Transfer implements TransferPolicy {
     if (!mine) throw new RangeError(`a bitfield of ${options.have?.length} bytes does not fit ${pieceCount} pieces`);
     this.table = new NeighbourTable(mine);
     this.core = new Core(geometry, this.table, options.random);
-    this.uploader = new Uploader(this.core, options.userShares ?? new UserShares());
+    this.uploader = new Uploader(this.core, new UserShares(options.userFiles ?? new UserFiles()));
     this.receiver = new Receiver(this.core, options.orphansMax ?? ORPHANS_MAX_DEFAULT);
     this.saidComplete = mine.complete;
     for (const piece of mine.pieces()) this.bytesVerified += pieceLength(geometry, pieceIndex(geometry, piece)!);

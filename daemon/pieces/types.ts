@@ -8,7 +8,7 @@
  * for downloading and for serving alike. `nowMs` is any monotonic clock in milliseconds and never runs backwards.
  */
 import type { BlockRun, PieceMessage } from './messages.ts';
-import type { UserShares } from './user-shares.ts';
+import type { UserFiles } from './user-shares.ts';
 
 /** A remote daemon, numbered by the shell. A daemon that restarted is a new neighbour: a new number. */
 export type NeighbourId = number;
@@ -27,8 +27,8 @@ export interface TransferOptions {
   readonly have: Uint8Array | null;
   /** Uniform in [0, 1), seeded by the caller. */
   readonly random: () => number;
-  /** What users got from this node, of all files; default: only of this one. */
-  readonly userShares?: UserShares;
+  /** How many files users take from this node; default: this one. */
+  readonly userFiles?: UserFiles;
   /** Partly received pieces that may wait in memory for another source; beyond that the oldest is discarded. Default 8. */
   readonly orphansMax?: number;
 }

@@ -101,6 +101,10 @@ export class UploadWindow {
     return this.receivers.size === 0 ? 0 : this.size() - this.outstandingCount;
   }
 
+  takesOthers({ neighbour }: Receiver): boolean {
+    return this.shares.takesOthers(neighbour.userId);
+  }
+
   /** Slots that count: those of receivers that take what they get. */
   get outstandingCount(): number {
     let count = 0;

@@ -229,10 +229,13 @@ export class Uploader {
     return this.window.open(receiver, piece, 0);
   }
 
-  /** One upload at a time, whole pieces, first accepted first; a full socket does not hold up the line. */
+  /**
+   * One upload at a time, whole pieces, first accepted first. What does not hold up the line: a full socket, and a user that takes
+   * other files at the same time, so that the upload limit gives it a part of its share here.
+   */
   private pump(): void {
-    while ([...this.running].every((slot) => slot.receiver.blocked)) {
-      const next = this.queue.findIndex((slot) => !slot.receiver.blocked);
+    while ([...this.running].every(({ receiver }) => receiver.blocked || this.window.takesOthers(receiver))) {
+      const next = this.queue.findIndex(({ receiver }) => this.isFree(receiver));
       const slot = next >= 0 ? this.queue.splice(next, 1)[0]! : this.blindSlot();
       if (!slot) return;
       this.enter(slot, 'running');
@@ -241,11 +244,19 @@ export class Uploader {
     }
   }
 
+  /** Its socket has room, and nothing is on its way to its user. */
+  private isFree({ blocked, neighbour: { userId } }: Receiver): boolean {
+    if (blocked) return false;
+    for (const { receiver } of this.running)
+      if (!receiver.blocked && receiver.neighbour.userId === userId) return false;
+    return true;
+  }
+
   /** A fresh piece may follow its offer at once: nobody else can be sending it. */
   private blindSlot(): Slot | null {
     if (this.hasRival()) return null;
     for (const receiver of this.window.receivers.values()) {
-      if (receiver.blocked) continue;
+      if (!this.isFree(receiver)) continue;
       for (const slot of receiver.slots.values()) {
         if (slot.state !== 'offered' || slot.burden === 0) continue;
         slot.runs = this.allBlocks(pieceIndex(this.core.geometry, slot.piece)!);

@@ -58,8 +58,8 @@ async function share(seeder: Daemon, name: string, size: number): Promise<void> 
  * daemons for the same file, and two more files. Each user gets half.
  */
 async function upwards(seeder: Daemon, modest: Daemon, greedy: readonly [Daemon, ...Daemon[]]): Promise<void> {
-  await share(seeder, 'up', 96 * MiB);
-  for (const name of ['up-2', 'up-3']) await share(seeder, name, 16 * MiB);
+  await share(seeder, 'up', 160 * MiB);
+  for (const name of ['up-2', 'up-3']) await share(seeder, name, 24 * MiB);
   const takers = [modest, ...greedy];
   // They give nothing to each other, so that all they get is the seeder's.
   await Promise.all(takers.map((taker) => taker.ok('limits', '--up', '1')));

@@ -1,5 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { UserFiles } from '../../daemon/pieces/user-shares.ts';
 import { accept, bytesOf, cancel, decline, got, have, picture, type Scene, want } from './picture.ts';
 
 const test = suite('uploader');
@@ -60,6 +61,24 @@ test('a full socket does not hold up the line', () => {
   assert.equal(scene.on({ type: 'upload-blocked', neighbour: 1 }), ['upload 1 to 2']);
   assert.equal(scene.on({ type: 'upload-writable', neighbour: 1 }), []);
   assert.equal(sent(scene, 1, 0), []);
+});
+
+test('a user that takes other files too does not hold up the line, and is held up by others', () => {
+  const spec = { have: '##', peers: ['.+', '+.'], users: ['a', 'b'] };
+  const beside = () => {
+    const userFiles = new UserFiles();
+    userFiles.add('a', 1);
+    return picture({ ...spec, userFiles });
+  };
+  const first = beside();
+  first.hears(1, accept(0));
+  assert.equal(first.hears(2, accept(1)), ['upload 1 to 2']);
+  const second = picture(spec);
+  second.hears(1, accept(0));
+  assert.equal(second.hears(2, accept(1)), [], 'only this file: one at a time');
+  const third = beside();
+  third.hears(2, accept(1));
+  assert.equal(third.hears(1, accept(0)), [], 'after the other');
 });
 
 test('the receiver may take another piece, some blocks only, or last block first', () => {
