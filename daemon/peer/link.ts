@@ -22,8 +22,12 @@ const ALIVE_CHECK_MS = 500;
 const SILENT_MS_MAX = 4_400;
 /** A block that the kernel could not take in this time: the peer asks and does not read. A floor of some 8 KB/s. */
 const STUCK_MS_MAX = 30_000;
-/** Every so many checks ask for an echo, which measures the round trip. */
+/**
+ * Every so many checks ask for an echo, which measures the round trip. Who was dialled knows nothing of it yet, and asks at once,
+ * before content is in the way, and with the first checks, since two processes that just met answer slowly.
+ */
 const ECHO_EVERY = 12;
+const FIRST_ECHOES = 3;
 /** Control bytes that may wait behind a reader that does not read. Two blocks of content may wait too. */
 const UNSENT_BYTES_MAX = 1024 * 1024 + 2 * BLOCK_SIZE;
 /** Blocks given to the socket and not yet taken by the kernel: enough to keep it busy, few enough for news to overtake the rest. */
@@ -41,7 +45,7 @@ export interface LinkOwner {
   onContent(link: PeerLink, bytes: number): void;
   /** Content has a limit: it is to be told of with every read. */
   readonly isContentLimited: boolean;
-  onRtt(link: PeerLink): void;
+  onRtt(link: PeerLink, rttMs: number): void;
   onClose(link: PeerLink, error: MtError): void;
 }
 
@@ -64,7 +68,8 @@ export interface LinkOptions {
   /** Of the other side's key, proven. */
   readonly fingerprint: string;
   readonly userId: string;
-  readonly rttMs: number;
+  /** null: not measured yet. */
+  readonly rttMs: number | null;
   /** Of a download link. */
   readonly input: LinkInput | null;
 }
@@ -75,7 +80,7 @@ export class PeerLink {
   readonly userId: string;
   readonly input: LinkInput | null;
   /** Smallest round trip seen: what the line takes, without what waits in it. */
-  rttMs: number;
+  rttMs: number | null;
   owner: LinkOwner | null = null;
   /** When the ticket of the dialler ends, Unix ms, and the group epoch it was made in; of an upload link. */
   ticket: { expiresAtMs: number; epoch: number } | null = null;
@@ -108,6 +113,7 @@ export class PeerLink {
     this.#socket = options.socket;
     this.#timer = setInterval(() => this.#checkAlive(), ALIVE_CHECK_MS);
     this.#timer.unref();
+    if (this.rttMs === null) this.#checkAlive();
   }
 
   get isOpen(): boolean {
@@ -276,10 +282,14 @@ export class PeerLink {
       return this.fail(new MtError('CLOSED', 'The peer does not read what it asked for'));
     }
     this.#aliveCount++;
-    const asksEcho = this.#aliveCount % ECHO_EVERY === 0;
-    if (!asksEcho && nowMs - this.#saidAtMs < ALIVE_INTERVAL_MS) return;
-    if (asksEcho) this.#echoes.set(this.#aliveCount, nowMs);
-    this.#say('ping', [asksEcho ? this.#aliveCount : 0]);
+    if ((this.role === 'upload' && this.#aliveCount <= FIRST_ECHOES) || this.#aliveCount % ECHO_EVERY === 0)
+      this.#askEcho();
+    else if (nowMs - this.#saidAtMs >= ALIVE_INTERVAL_MS) this.#say('ping', [0]);
+  }
+
+  #askEcho(): void {
+    this.#echoes.set(this.#aliveCount, performance.now());
+    this.#say('ping', [this.#aliveCount]);
   }
 
   #onPong(id: number): void {
@@ -287,9 +297,9 @@ export class PeerLink {
     if (sentAtMs === undefined) return;
     this.#echoes.clear();
     const rttMs = performance.now() - sentAtMs;
-    if (rttMs >= this.rttMs) return;
+    if (this.rttMs !== null && rttMs >= this.rttMs) return;
     this.rttMs = rttMs;
-    this.owner?.onRtt(this);
+    this.owner?.onRtt(this, rttMs);
   }
 }
 

@@ -113,7 +113,7 @@ export class PeerListener {
       clearTimeout(timer);
       if (socket.destroyed || !this.#admission.welcome(nameOf(socket))) return;
       socket.write(encodePeerHello({ versions: OWN_VERSIONS }));
-      link = new PeerLink({ role: 'upload', socket, fingerprint, userId: ticket.user_id, rttMs: 0, input: null });
+      link = new PeerLink({ role: 'upload', socket, fingerprint, userId: ticket.user_id, rttMs: null, input: null });
       link.ticket = { expiresAtMs: ticket.expires_at, epoch: ticket.epoch };
       enter(link);
     };

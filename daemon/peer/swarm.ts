@@ -243,9 +243,9 @@ export class Swarm implements LinkOwner {
     this.#options.events.onTicket(link, ticket);
   }
 
-  onRtt(link: PeerLink): void {
+  onRtt(link: PeerLink, rttMs: number): void {
     const neighbour = this.#of(link);
-    if (neighbour) this.step({ type: 'rtt', neighbour: neighbour.id, rttMs: link.rttMs });
+    if (neighbour) this.step({ type: 'rtt', neighbour: neighbour.id, rttMs });
   }
 
   onClose(link: PeerLink, error: MtError): void {

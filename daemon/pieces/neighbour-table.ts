@@ -11,10 +11,17 @@ import type { LinkRole, NeighbourId } from './types.ts';
 /** `getting` is believed so long: a liar's claim starves nobody, and an honest one costs a declined offer now and then. */
 export const GETTING_LIFETIME_MS = 5000;
 
+/** Two busy processes next door take so long to answer. To offer more ahead for it, or to tell sooner, costs CPU and gains nothing. */
+const RTT_MS_MIN = 40;
+/** A longer round trip is that of a liar, who would have everybody offer it too much ahead. */
+const RTT_MS_MAX = 500;
+
 export interface Neighbour {
   readonly id: NeighbourId;
   readonly userId: string;
+  /** The shortest round trip that its links saw; 0: none is known, or it is next door. */
   rttMs: number;
+  isRttKnown: boolean;
   /** I dialled it: it may send to me. */
   download: boolean;
   /** It dialled me: I may send to it. */
@@ -64,10 +71,10 @@ export class NeighbourTable {
   }
 
   /** Makes the neighbour if it is new. The link must be down before. */
-  linkUp(id: NeighbourId, role: LinkRole, { userId, rttMs }: { userId: string; rttMs: number }): Neighbour {
+  linkUp(id: NeighbourId, role: LinkRole, { userId, rttMs }: { userId: string; rttMs: number | null }): Neighbour {
     const neighbour = this.neighbours.get(id) ?? newNeighbour(id, userId, this.mine.size);
     this.neighbours.set(id, neighbour);
-    neighbour.rttMs = rttMs;
+    if (rttMs !== null) this.noteRtt(id, rttMs);
     this.countSource(neighbour, () => {
       neighbour[role] = true;
     });
@@ -87,9 +94,12 @@ export class NeighbourTable {
     return true;
   }
 
-  setRtt(id: NeighbourId, rttMs: number): void {
+  noteRtt(id: NeighbourId, rttMs: number): void {
     const neighbour = this.neighbours.get(id);
-    if (neighbour) neighbour.rttMs = rttMs;
+    if (!neighbour) return;
+    const shortestMs = Math.min(rttMs, neighbour.isRttKnown ? neighbour.rttMs : RTT_MS_MAX);
+    neighbour.rttMs = shortestMs < RTT_MS_MIN ? 0 : shortestMs;
+    neighbour.isRttKnown = true;
   }
 
   /** Answers whether it is news. */
@@ -192,6 +202,7 @@ function newNeighbour(id: NeighbourId, userId: string, size: number): Neighbour 
     id,
     userId,
     rttMs: 0,
+    isRttKnown: false,
     download: false,
     upload: false,
     have: new Bitfield(size),

@@ -134,7 +134,7 @@ export class Transfer implements TransferPolicy {
       case 'upload-rate':
         return this.uploader.setRate(event.bytesPerS);
       case 'rtt':
-        return this.table.setRtt(event.neighbour, event.rttMs);
+        return this.table.noteRtt(event.neighbour, event.rttMs);
       case 'pause':
         return this.receiver.pause();
       case 'resume':

@@ -48,7 +48,8 @@ export type TransferEvent =
       readonly neighbour: NeighbourId;
       readonly role: LinkRole;
       readonly userId: string;
-      readonly rttMs: number;
+      /** null: not measured yet. */
+      readonly rttMs: number | null;
     }
   | { readonly type: 'link-down'; readonly neighbour: NeighbourId; readonly role: LinkRole }
   | {

@@ -4,10 +4,16 @@ import type { AddressInfo } from 'node:net';
 import { createServer, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { encodeCbor } from '../../codec/cbor.ts';
 import { FrameParser } from '../../codec/frames.ts';
 import { makeDaemonIdentity } from '../../codec/identity.ts';
 import { BLOCK_SIZE } from '../../codec/limits.ts';
-import { BLOCK_FRAME_HEADER_SIZE, peerPayloadMax, writeBlockFrameHeader } from '../../codec/peer-messages.ts';
+import {
+  BLOCK_FRAME_HEADER_SIZE,
+  decodePeerFrame,
+  peerPayloadMax,
+  writeBlockFrameHeader,
+} from '../../codec/peer-messages.ts';
 import { type LinkOwner, PeerLink } from '../../daemon/peer/link.ts';
 import { peerTlsOptions } from '../../daemon/peer/tls.ts';
 import { until } from '../harness/until.ts';
@@ -15,7 +21,10 @@ import { until } from '../harness/until.ts';
 const test = suite('link');
 
 /** An upload link, and the socket of the one who dialled it. */
-async function withLink(work: (link: PeerLink, dialler: TLSSocket) => Promise<void>): Promise<void> {
+async function withLink(
+  work: (link: PeerLink, dialler: TLSSocket) => Promise<void>,
+  rttMs: number | null = 0,
+): Promise<void> {
   const identity = await makeDaemonIdentity(Date.now());
   const server = createServer({ ...peerTlsOptions(identity), noDelay: true }).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -29,7 +38,7 @@ async function withLink(work: (link: PeerLink, dialler: TLSSocket) => Promise<vo
     socket,
     fingerprint: identity.fingerprint,
     userId: 'bob',
-    rttMs: 0,
+    rttMs,
     input: null,
   });
   try {
@@ -47,6 +56,9 @@ function block(piece: number): Buffer {
   writeBlockFrameHeader(frame, { piece, offset: 0, size: BLOCK_SIZE });
   return frame;
 }
+
+/** What an answer to an echo carries. */
+const pong = (id: number) => Buffer.from(encodeCbor([id]));
 
 test('what is said goes before the block that waits, and after the one that is being written', async () => {
   await withLink(async (link, dialler) => {
@@ -91,6 +103,34 @@ test('a reader that does not read what is said loses its link', async () => {
     });
     assert.is(why, 'The peer does not read');
   });
+});
+
+test('who was dialled measures the round trip before content is in the way, and believes the shortest one', async () => {
+  await withLink(async (link, dialler) => {
+    const told: number[] = [];
+    link.owner = { onRtt: (_link, rttMs) => told.push(rttMs), onClose: () => {} } as Partial<LinkOwner> as LinkOwner;
+    const asked: number[] = [];
+    const parser = new FrameParser(
+      (type) => peerPayloadMax(type, 'acceptor', true),
+      (type, payload) => {
+        if (type === 'ping') asked.push(decodePeerFrame('ping', payload)[0]);
+      },
+    );
+    dialler.on('data', (chunk: Buffer) => parser.push(chunk));
+    await until('it asks', () => asked.length === 1);
+    assert.ok(asked[0]! > 0, 'for an echo');
+    link.onFrame('pong', pong(asked[0]! + 1));
+    assert.equal(told, [], 'of an echo that nobody asked for');
+    link.onFrame('pong', pong(asked[0]!));
+    assert.is(told.length, 1);
+    assert.is(link.rttMs, told[0]);
+    // Asked again soon; an answer that comes late says nothing.
+    await until('it asks again', () => asked.length === 2);
+    const seenAtMs = performance.now();
+    await until('that took longer', () => performance.now() - seenAtMs > told[0]!);
+    link.onFrame('pong', pong(asked[1]!));
+    assert.is(told.length, 1);
+  }, null);
 });
 
 test.run();

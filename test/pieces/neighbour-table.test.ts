@@ -86,6 +86,24 @@ test('its running counts are those of a recount, after any news', () => {
   );
 });
 
+test('the round trip is the shortest that is known, and never a long one', () => {
+  const table = new NeighbourTable(Bitfield.full(PIECES));
+  const neighbour = table.linkUp(1, 'upload', { userId: 'u', rttMs: null });
+  assert.is(neighbour.rttMs, 0, 'not measured yet');
+  table.noteRtt(1, 60_000);
+  assert.is(neighbour.rttMs, 500);
+  table.noteRtt(1, 50);
+  table.noteRtt(1, 80);
+  assert.is(neighbour.rttMs, 50);
+  table.linkUp(1, 'download', { userId: 'u', rttMs: 70 });
+  assert.is(neighbour.rttMs, 50, 'a second link, which begins slowly');
+  table.noteRtt(1, 30);
+  assert.is(neighbour.rttMs, 0, 'next door, and busy');
+  table.noteRtt(1, 60);
+  assert.is(neighbour.rttMs, 0);
+  table.noteRtt(2, 1); // of somebody who left
+});
+
 test('getting is forgotten after a while, unless said again', () => {
   const table = new NeighbourTable(Bitfield.full(PIECES));
   const neighbour = table.linkUp(1, 'upload', { userId: 'u', rttMs: 0 });
