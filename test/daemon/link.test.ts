@@ -110,14 +110,18 @@ test('who was dialled measures the round trip before content is in the way, and 
     const told: number[] = [];
     link.owner = { onRtt: (_link, rttMs) => told.push(rttMs), onClose: () => {} } as Partial<LinkOwner> as LinkOwner;
     const asked: number[] = [];
+    const came: string[] = [];
     const parser = new FrameParser(
       (type) => peerPayloadMax(type, 'acceptor', true),
       (type, payload) => {
+        came.push(type);
         if (type === 'ping') asked.push(decodePeerFrame('ping', payload)[0]);
       },
     );
     dialler.on('data', (chunk: Buffer) => parser.push(chunk));
-    await until('it asks', () => asked.length === 1);
+    link.sendContent(block(1), () => {});
+    await until('both came', () => came.length === 2);
+    assert.equal(came, ['ping', 'block']);
     assert.ok(asked[0]! > 0, 'for an echo');
     link.onFrame('pong', pong(asked[0]! + 1));
     assert.equal(told, [], 'of an echo that nobody asked for');
